@@ -1,0 +1,31 @@
+"""The errors a caller may want to tell apart. On the command line each is one line and exit code 2."""
+
+from __future__ import annotations
+
+
+class MirrorkitError(Exception):
+    """Base of every error that mirrorkit raises on purpose: the message says what to do about it."""
+
+
+class ModelError(MirrorkitError):
+    """A model folder or hub id cannot be used as an encoder."""
+
+
+class CorpusError(MirrorkitError):
+    """A text, pair or score file cannot be read as asked; the message names the file and, where it can, the line."""
+
+
+class ConfigError(MirrorkitError):
+    """A hyper-parameter or option is out of range, or two of them exclude each other."""
+
+
+class OutputError(MirrorkitError):
+    """A result cannot be written where it was asked for; nothing half-written is left behind."""
+
+
+class TrainingError(MirrorkitError):
+    """Training cannot go on, for example because the loss is no longer a number."""
+
+
+class MissingExtraError(MirrorkitError, ImportError):
+    """A package behind an extra is not installed."""

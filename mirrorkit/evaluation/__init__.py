@@ -1,0 +1,1 @@
+"""Scores of an encoder: sentence similarity, word similarity, geometry of the vectors."""

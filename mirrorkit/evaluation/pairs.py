@@ -1,0 +1,138 @@
+"""Graded pairs: two strings and how similar people found them. Shared by sentence and word similarity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mirrorkit.errors import CorpusError
+from mirrorkit.extras import require
+
+Floats = npt.NDArray[np.float32]
+OnProgress = Callable[[int, int], None]  # texts encoded so far, texts in all
+
+
+class TextEncoder(Protocol):
+    """Whatever turns strings into vectors: a torch model or a runtime."""
+
+    def encode(self, texts: Sequence[str], /) -> Floats:
+        """Return float32 [len(texts), dim]."""
+        ...
+
+
+@dataclass(frozen=True)
+class GradedPairs:
+    """One data set: `score[i]` is the human similarity of `left[i]` and `right[i]`."""
+
+    name: str
+    score: list[float]
+    left: list[str]
+    right: list[str]
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+@dataclass(frozen=True)
+class Score:
+    """Agreement of cosine with the human scores, times 100."""
+
+    spearman: float
+    pearson: float
+    pairs: int
+
+    def as_dict(self) -> dict[str, float | int]:
+        return asdict(self)
+
+
+def read_pairs(file: Path, *, score_column: int) -> GradedPairs:
+    """Read tab-separated rows of three columns; the score is in `score_column` (0-based), the strings in the others.
+
+    Raises CorpusError naming file and line for a row that does not fit; quotation marks are part of the text.
+    """
+    pairs = GradedPairs(file.stem, [], [], [])
+    try:
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as err:
+        raise CorpusError(f"{file}: cannot be read ({err})") from err
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        columns = line.rstrip("\r").split("\t")
+        if len(columns) != 3:
+            raise CorpusError(f"{file}, line {number}: has {len(columns)} tab-separated columns, wanted 3")
+        text = columns.pop(score_column)
+        try:
+            score = float(text)
+        except ValueError as err:
+            raise CorpusError(f"{file}, line {number}: the score {text!r} is not a number") from err
+        if not math.isfinite(score):
+            raise CorpusError(f"{file}, line {number}: the score {text!r} is not finite")
+        pairs.score.append(score)
+        pairs.left.append(columns[0])
+        pairs.right.append(columns[1])
+    if len(pairs) < 2:
+        raise CorpusError(f"{file}: {len(pairs)} pairs; at least 2 are needed to rank them")
+    return pairs
+
+
+def score_pairs(
+    encoder: TextEncoder, data_sets: Sequence[GradedPairs], on_progress: OnProgress | None = None
+) -> dict[str, Score]:
+    """Score every data set, encoding each distinct string of all of them once."""
+    vectors = encode_distinct(encoder, data_sets, on_progress)
+    scores = {}
+    for data in data_sets:
+        left, right = vectors.rows(data.left), vectors.rows(data.right)
+        scores[data.name] = correlate(np.einsum("nd,nd->n", left, right), data.score)
+    return scores
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Unit vectors of distinct strings, float64 [n, dim]."""
+
+    index: dict[str, int]
+    matrix: npt.NDArray[np.float64]
+
+    def rows(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Return the vectors of `texts`, [len(texts), dim]."""
+        return self.matrix[[self.index[text] for text in texts]]
+
+
+def encode_distinct(
+    encoder: TextEncoder, data_sets: Sequence[GradedPairs], on_progress: OnProgress | None = None
+) -> Vectors:
+    """Encode each distinct string once, in a few slices of similar length so that progress can be told."""
+    distinct = {text for data in data_sets for side in (data.left, data.right) for text in side}
+    texts = sorted(distinct, key=lambda text: (-len(text), text))
+    size = max(512, len(texts) // 50)
+    parts = []
+    for start in range(0, len(texts), size):
+        parts.append(encoder.encode(texts[start : start + size]))
+        if on_progress:
+            on_progress(min(start + size, len(texts)), len(texts))
+    return Vectors({text: i for i, text in enumerate(texts)}, unit_rows(np.concatenate(parts)))
+
+
+def unit_rows(vectors: Floats) -> npt.NDArray[np.float64]:
+    """Return the rows scaled to unit length, in float64."""
+    wide = vectors.astype(np.float64)
+    wide /= np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
+    return wide
+
+
+def correlate(cosines: npt.NDArray[np.float64], scores: Sequence[float]) -> Score:
+    """Return both correlations; where they are not defined (all values equal) they are NaN."""
+    stats = require("scipy.stats", extra="train")
+    # Vectors are good to about 1e-7. Without rounding, pairs of equal strings would be ranked by that noise.
+    cosines = cosines.round(6)
+    spearman = float(stats.spearmanr(cosines, scores).statistic)
+    pearson = float(stats.pearsonr(cosines, scores).statistic)
+    return Score(100 * spearman, 100 * pearson, len(scores))

@@ -1,0 +1,1 @@
+"""The identity fine-tune: recipes, corpus, views, loss and the loop."""
