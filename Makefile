@@ -1,0 +1,31 @@
+# One command each for a fresh machine: `make demo` and `make test` set up .venv themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := .venv/.installed
+.PHONY: setup demo test test-slow test-compat lint wheel clean
+
+setup: $(SETUP)
+$(SETUP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade pip -c constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,parquet,demo]' --group dev
+	touch $@
+
+demo: $(SETUP)
+	$(BIN)/mirrorkit demo --out mirrorkit-demo
+
+test: $(SETUP)
+	$(BIN)/python -m pytest -m 'not slow and not gpu'
+
+test-slow: $(SETUP)
+	$(BIN)/python -m pytest -m 'slow and not gpu'
+
+test-compat: ; PYTHON=$(PYTHON) bash tests/compat/run
+
+lint: $(SETUP)
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+wheel: $(SETUP)
+	PYTHON=$(PYTHON) bash tests/packaging/run
+
+clean: ; rm -rf .venv .venv-compat build dist *.egg-info
