@@ -12,7 +12,7 @@ $(SETUP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(SETUP)
-	$(BIN)/mirrorkit demo --out mirrorkit-demo
+	$(BIN)/mirrorkit demo --out mirrorkit-demo --overwrite
 
 test: $(SETUP)
 	$(BIN)/python -m pytest -m 'not slow and not gpu'

@@ -72,9 +72,7 @@ def load_tokenizer(folder: Path, layout: Layout) -> Any:
         raise ModelError(f"{folder}: {type(tokenizer).__name__} has no fast version (tokenizer.json)")
     if tokenizer.pad_token_id is None:
         raise ModelError(f"{folder}: the tokenizer has no padding token")
-    if layout.lower_case:
-        _prepend_lower_case(tokenizer.backend_tokenizer)
-    return tokenizer
+    return _lower_casing(tokenizer) if layout.lower_case else tokenizer
 
 
 def width_of(folder: Path) -> int:
@@ -142,11 +140,19 @@ def _replace_dropout(config: Any, p: float) -> DropoutFields:
     return stored
 
 
-def _prepend_lower_case(backend: Any) -> None:
+def _lower_casing(tokenizer: Any) -> Any:
     from tokenizers import normalizers
 
+    backend = tokenizer.backend_tokenizer
     existing = [backend.normalizer] if backend.normalizer is not None else []
     backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *existing])
+    # Saved as what it was, transformers 5 would build it anew by the rules of its class, without the lower-casing.
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=tokenizer.model_max_length,
+        model_input_names=tokenizer.model_input_names,
+        **tokenizer.special_tokens_map,
+    )
 
 
 class QuietTransformers:

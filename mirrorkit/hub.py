@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from mirrorkit.errors import ModelError
+from mirrorkit.paths import local_path
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*(/[\w.\-]+)?")
 # Weights only as safetensors: pickled ones are never fetched, so they can never be loaded by accident.
@@ -21,7 +22,7 @@ def locate_model(name: str | Path) -> Path:
     An existing folder wins over a shipped name, and a shipped name over a hub id. Raises ModelError when there is
     no such folder, when it holds no model, or when the hub cannot be reached.
     """
-    folder = Path(name).expanduser()
+    folder = local_path(name)
     if folder.is_dir():
         return _checked(folder)
     if folder.exists():

@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from mirrorkit.errors import ModelError
+from mirrorkit.errors import ConfigError, ModelError
 
 
 class Pooling(str, Enum):
@@ -25,6 +25,14 @@ class Pooling(str, Enum):
 
     def __str__(self) -> str:
         return self.value
+
+
+def as_pooling(value: object) -> Pooling:
+    """Return the pooling of that name; raises ConfigError for one that there is not."""
+    try:
+        return Pooling(value)
+    except ValueError as err:
+        raise ConfigError(f"pooling {value!r}: must be one of {', '.join(Pooling)}") from err
 
 
 _LEGACY_KEYS = {
@@ -53,7 +61,7 @@ def read_json(path: Path) -> Any:
     """Return the parsed file; a missing, unreadable or malformed one raises ModelError naming it."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as err:
+    except (OSError, ValueError, RecursionError) as err:  # over-long numbers and over-deep brackets too
         raise ModelError(f"{path}: not a readable JSON file ({err})") from err
 
 

@@ -16,7 +16,7 @@ from mirrorkit.batching import RaggedIds, pad_batch, token_budget_batches
 from mirrorkit.errors import ConfigError, ModelError
 from mirrorkit.extras import require
 from mirrorkit.hub import locate_model
-from mirrorkit.layout import Pooling, read_layout, write_layout
+from mirrorkit.layout import Pooling, as_pooling, read_layout, write_layout
 
 require("torch", extra="train")
 import torch
@@ -79,7 +79,7 @@ class SentenceEncoder(nn.Module):
         ceiling = min(layout.max_length or DEFAULT_MAX_LENGTH, tokenizer.model_max_length, positions_of(backbone))
         if max_length is not None and not 1 < max_length <= positions_of(backbone):
             raise ConfigError(f"max_length {max_length}: this model takes 2 to {positions_of(backbone)} tokens")
-        chosen = Pooling(pooling or layout.pooling or Pooling.MEAN)
+        chosen = as_pooling(pooling or layout.pooling or Pooling.MEAN)
         return cls(backbone, tokenizer, chosen, int(max_length or ceiling), stored_dropout).eval()
 
     @property

@@ -11,23 +11,18 @@ from pathlib import Path
 
 from mirrorkit.errors import OutputError
 
+_OURS = ("config.json", "modules.json", "mirrorkit.json", "demo.json")  # one of these tells a folder worth replacing
+
 
 def check_target(out: Path, *, overwrite: bool, needs_bytes: int = 0) -> None:
     """Raise OutputError now for what would make publishing `out` fail after all the work is done.
 
     `needs_bytes` is about how much will be written. An existing folder is replaced only with `overwrite`, and only
-    when it holds a model: a slip of the keyboard must not cost somebody's home folder.
+    when it holds a model or a demo: a slip of the keyboard must not cost somebody's home folder.
     """
-    if out.is_dir():
-        occupied = any(out.iterdir())
-        if occupied and not overwrite:
-            raise OutputError(f"{out}: exists and is not empty; give another folder or --overwrite")
-        if occupied and not any((out / name).is_file() for name in ("config.json", "modules.json", "mirrorkit.json")):
-            raise OutputError(f"{out}: holds something that is no model, so it is not overwritten")
-    elif out.exists() or out.is_symlink():
-        raise OutputError(f"{out}: exists and is not a folder")
-    parent = out.absolute().parent
     try:
+        _check_place(out, overwrite=overwrite)
+        parent = out.absolute().parent
         parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(_sibling(out))
         free = shutil.disk_usage(parent).free
@@ -35,6 +30,21 @@ def check_target(out: Path, *, overwrite: bool, needs_bytes: int = 0) -> None:
         raise OutputError(f"{out}: cannot be written ({err.strerror or err})") from err
     if free < needs_bytes:
         raise OutputError(f"{out}: needs about {needs_bytes / 1e6:.0f} MB, the disk has {free / 1e6:.0f} MB free")
+
+
+def _check_place(out: Path, *, overwrite: bool) -> None:
+    if out.is_symlink():
+        raise OutputError(f"{out}: is a symbolic link; give the folder itself")
+    if os.path.ismount(out) or out.absolute() == Path.cwd():  # neither can be replaced by renaming another folder
+        raise OutputError(f"{out}: is a mount point or the current folder; give a new folder inside it")
+    if out.is_dir():
+        occupied = any(out.iterdir())
+        if occupied and not overwrite:
+            raise OutputError(f"{out}: exists and is not empty; give another folder or --overwrite")
+        if occupied and not any((out / name).is_file() for name in _OURS):
+            raise OutputError(f"{out}: holds something that is neither a model nor a demo, so it is not overwritten")
+    elif out.exists():
+        raise OutputError(f"{out}: exists and is not a folder")
 
 
 @contextmanager

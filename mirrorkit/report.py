@@ -85,8 +85,16 @@ def evaluation_report(report: Evaluation) -> list[RenderableType]:
 
 
 def recipes_table(recipes: Mapping[str, Mapping[str, object]]) -> Table:
-    """Return the recipes side by side, one hyper-parameter a row."""
-    table = Table("", *recipes)
-    for field in next(iter(recipes.values())):
-        table.add_row(field, *(str(recipe[field]) for recipe in recipes.values()))
+    """Return a row for each recipe with what sets it apart; what all have in common stands below."""
+    first = next(iter(recipes.values()))
+    common = {field for field in first if len({recipe[field] for recipe in recipes.values()}) == 1}
+    table = Table("recipe", "hyper-parameters", show_lines=True)
+    table.columns[0].no_wrap = True
+    for name, recipe in recipes.items():
+        table.add_row(name, _settings(recipe, set(recipe) - common))
+    table.caption = f"in all of them: {_settings(first, common)}"
     return table
+
+
+def _settings(recipe: Mapping[str, object], fields: set[str]) -> str:
+    return ", ".join(f"{field} {value}" for field, value in recipe.items() if field in fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mirrorkit.evaluation.pairs import OnProgress, Score, TextEncoder, read_pairs, score_pairs
+from mirrorkit.paths import local_path
 
 
 def evaluate_lexical(encoder: TextEncoder, file: str | Path, on_progress: OnProgress | None = None) -> Score:
@@ -12,5 +13,5 @@ def evaluate_lexical(encoder: TextEncoder, file: str | Path, on_progress: OnProg
 
     Raises CorpusError naming file and line for a row that does not fit.
     """
-    data = read_pairs(Path(file).expanduser(), score_column=2)
+    data = read_pairs(local_path(file), score_column=2)
     return score_pairs(encoder, [data], on_progress)[data.name]

@@ -11,6 +11,7 @@ from mirrorkit.evaluation.geometry import Geometry, measure_geometry
 from mirrorkit.evaluation.lexical import evaluate_lexical
 from mirrorkit.evaluation.pairs import OnProgress, Score
 from mirrorkit.evaluation.sts import StsReport, evaluate_sts, read_tasks
+from mirrorkit.paths import local_path
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def evaluate_model(
     if sts is None and (geometry or tasks):
         raise ConfigError("--tasks and --geometry need --sts FOLDER")
     data = read_tasks(sts, tasks) if sts is not None else []
-    if lexical is not None and not Path(lexical).expanduser().is_file():
+    if lexical is not None and not local_path(lexical).is_file():
         raise CorpusError(f"{lexical}: no such file of word pairs")
 
     from mirrorkit.device import pick_device

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mirrorkit.errors import CorpusError
 from mirrorkit.evaluation.pairs import GradedPairs, OnProgress, Score, TextEncoder, read_pairs, score_pairs
+from mirrorkit.paths import local_path
 
 # The sets whose average the literature reports, one file each, all pairs of a year together.
 SEVEN = ("sts12", "sts13", "sts14", "sts15", "sts16", "stsb-test", "sickr-test")
@@ -49,7 +50,7 @@ def read_tasks(folder: str | Path, tasks: Sequence[str] | None = None) -> list[G
 
 def task_files(folder: str | Path, tasks: Sequence[str]) -> list[Path]:
     """Return the file of each task; raise CorpusError for those that are not there, before anything is encoded."""
-    home = Path(folder).expanduser()
+    home = local_path(folder)
     if not home.is_dir():
         raise CorpusError(f"{folder}: no such folder of STS files")
     files = [home / f"{task}.tsv" for task in tasks]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mirrorkit.errors import ConfigError, CorpusError
+from mirrorkit.paths import local_path
 from mirrorkit.training.readers import Record, Source
 
 log = logging.getLogger(__name__)
@@ -66,15 +67,16 @@ def load_corpus(
         raise ConfigError(f"text_column {text_column!r}: must name {width} column{'s' * pairs}")
     counts = _Counts()
     if isinstance(corpus, (str, Path)):
-        source = Source(str(Path(corpus).expanduser()) if corpus != "-" else "-", columns, width)
+        source = Source(str(local_path(corpus)) if corpus != "-" else "-", columns, width)
         rows = source.records()
     else:
         source = Source("strings", None, width)
         rows = _from_memory(corpus, source)
     cleaned = _clean(rows, counts)
     kept, repeats = _sample(cleaned, limit, keep_repeats, seed) if limit else _distinct(cleaned, keep_repeats)
-    if len(set(kept)) < 2:
-        raise CorpusError(f"{source.name}: {len(kept)} usable strings; training needs at least 2 distinct ones")
+    distinct = len(set(kept))
+    if distinct < 2:
+        raise CorpusError(f"{source.name}: {distinct or 'no'} usable string; training needs at least 2 distinct ones")
     name = source.name if isinstance(corpus, (str, Path)) else "strings in memory"
     texts = [row[0] for row in kept]
     partners = [row[1] for row in kept] if pairs else None

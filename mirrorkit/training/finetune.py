@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from mirrorkit.backbone import width_of
+from mirrorkit.backbone import positions_of, width_of
 from mirrorkit.device import pick_device, pick_precision
 from mirrorkit.errors import ConfigError, OutputError, TrainingError
 from mirrorkit.evaluation.sts import SEVEN, StsReport, evaluate_sts, task_files
@@ -17,6 +17,7 @@ from mirrorkit.extras import require
 from mirrorkit.hub import locate_model
 from mirrorkit.layout import Pooling, read_layout
 from mirrorkit.model import SentenceEncoder
+from mirrorkit.paths import local_path
 from mirrorkit.publish import check_target, publish_folder
 from mirrorkit.training.card import model_card
 from mirrorkit.training.corpus import Corpus, load_corpus
@@ -96,7 +97,7 @@ def finetune(
     """
     progress = progress or _Silent()
     clock = _Clock()
-    target = Path(out).expanduser() if out is not None else None
+    target = local_path(out) if out is not None else None
     if seeds < 1:
         raise ConfigError(f"seeds {seeds}: must be at least 1")
     pick_precision(precision, pick_device(device))
@@ -176,6 +177,9 @@ def _load(folder: Path, settings: Recipe, device: str) -> SentenceEncoder:
     # Padded mean is defined at the one length it was trained at; other poolings keep the base's own limit.
     fixed = settings.max_length if settings.pooling is Pooling.MEAN_PADDED else None
     encoder = SentenceEncoder.load(folder, pooling=settings.pooling, max_length=fixed, dropout=settings.dropout)
+    positions = positions_of(encoder.backbone)
+    if settings.max_length > positions:
+        raise ConfigError(f"max_length {settings.max_length}: this model takes at most {positions} tokens")
     return encoder.to(device)
 
 
@@ -219,7 +223,7 @@ def _tell(data: Corpus, name: str, settings: Recipe) -> None:
 
 def _display_name(base: str | Path, folder: Path) -> str:
     """Return the hub id or shipped name, or a local folder's own name: the path to it is nobody's business."""
-    return folder.resolve().name if Path(base).expanduser().is_dir() else str(base)
+    return folder.resolve().name if local_path(base).is_dir() else str(base)
 
 
 def _size(encoder: SentenceEncoder) -> int:

@@ -106,7 +106,16 @@ def train(
                 schedule.step()
                 watch.step(loss, len(rows))
     encoder.eval()
-    return watch.stats(target, dtype)
+    stats = watch.stats(target, dtype)
+    _check_sound(encoder, corpus.texts[:8])
+    return stats
+
+
+def _check_sound(encoder: SentenceEncoder, texts: list[str]) -> None:
+    # The losses are those before each step, so they cannot tell what the last step did to the weights.
+    finite = all(bool(torch.isfinite(p).all()) for p in encoder.parameters())
+    if not finite or not np.isfinite(encoder.encode(texts)).all():
+        raise TrainingError("the last step broke the weights (NaN or infinity); lower --lr or use --precision fp32")
 
 
 def embed(encoder: SentenceEncoder, ids: RaggedIds, rows: Ints, max_length: int) -> Tensor:

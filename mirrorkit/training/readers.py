@@ -96,7 +96,7 @@ class Source:
             if self.columns and all(c.isdigit() for c in self.columns):  # by number: there is no header
                 picked = [int(c) - 1 for c in self.columns]
             else:
-                picked = self._pick(next(rows, []))
+                picked = self._pick(next(rows, []), self.name)
             for row in rows:
                 if row and (max(picked) >= len(row) or min(picked) < 0):
                     raise CorpusError(
@@ -106,7 +106,7 @@ class Source:
         except csv.Error as err:
             raise CorpusError(f"{self.name}, line {rows.line_num}: {err}") from err
 
-    def _pick(self, header: Sequence[str]) -> list[int]:
+    def _pick(self, header: Sequence[str], where: str) -> list[int]:
         wanted = self.columns
         if not wanted:
             if len(header) == self.width:
@@ -114,10 +114,10 @@ class Source:
             elif self.width == 1 and "text" in header:
                 wanted = ["text"]
             else:
-                raise ConfigError(f"{self.name}: choose with --text-column among {', '.join(header) or 'no columns'}")
+                raise ConfigError(f"{where}: choose with --text-column among {', '.join(header) or 'no columns'}")
         absent = [c for c in wanted if c not in header]
         if absent:
-            raise ConfigError(f"{self.name}: no column {absent[0]!r}, there are: {', '.join(header)}")
+            raise ConfigError(f"{where}: no column {absent[0]!r}, there are: {', '.join(header)}")
         return [list(header).index(c) for c in wanted]
 
     def _json_lines(self, lines: Iterator[str]) -> Iterator[Record]:
@@ -127,14 +127,16 @@ class Source:
                 continue
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as err:
-                raise CorpusError(f"{self.name}, line {number}: not JSON ({err.msg})") from err
+            except (ValueError, RecursionError) as err:  # numbers too long and brackets too deep are no JSONDecodeError
+                reason = err.msg if isinstance(err, json.JSONDecodeError) else err
+                raise CorpusError(f"{self.name}, line {number}: not JSON ({reason})") from err
             if isinstance(row, str) and self.width == 1:
                 yield (row,)
                 continue
             if not isinstance(row, dict):
                 raise CorpusError(f"{self.name}, line {number}: expected an object, found {type(row).__name__}")
-            keys = [list(row)[i] for i in self._pick(list(row))]
+            keys = [list(row)[i] for i in self._pick(list(row), f"{self.name}, line {number}")]
+            self.columns = keys  # what the first row settles holds for all of them
             values = [row[key] for key in keys]
             for key, value in zip(keys, values, strict=True):
                 if not isinstance(value, (str, type(None))):
@@ -151,7 +153,7 @@ class Source:
                 pass
         try:
             table = parquet.ParquetFile(self.path)
-            names = [table.schema_arrow.names[i] for i in self._pick(table.schema_arrow.names)]
+            names = [table.schema_arrow.names[i] for i in self._pick(table.schema_arrow.names, self.name)]
             for batch in table.iter_batches(batch_size=4096, columns=names):
                 columns = [batch.column(name).to_pylist() for name in names]
                 for row in zip(*columns, strict=True):
