@@ -90,7 +90,7 @@ def test_what_is_no_model_is_never_replaced(tmp_path: Path) -> None:
     out = tmp_path / "home"
     out.mkdir()
     (out / "thesis.txt").write_text("ten years", encoding="utf-8")
-    with pytest.raises(OutputError, match="no model"):
+    with pytest.raises(OutputError, match="neither a model nor a demo"):
         check_target(out, overwrite=True)
     assert tree(tmp_path) == {"home/thesis.txt": "ten years"}
 
