@@ -8,7 +8,7 @@ setup: $(SETUP)
 $(SETUP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --upgrade pip -c constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,parquet,demo]' --group dev
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,export,parquet,demo]' --group dev
 	touch $@
 
 demo: $(SETUP)

@@ -29,3 +29,11 @@ class TrainingError(MirrorkitError):
 
 class MissingExtraError(MirrorkitError, ImportError):
     """A package behind an extra is not installed."""
+
+
+class BundleError(MirrorkitError):
+    """A bundle, or a variant in it, cannot be used: damaged, incomplete, from a newer release, or not one at all."""
+
+
+class ExportError(MirrorkitError):
+    """A model cannot be exported as asked, or none of its variants passed verification."""

@@ -28,16 +28,19 @@ MAY_IMPORT = {
     "layout": {"errors"},
     "hub": {"errors", "paths"},
     "publish": {"errors"},
+    "readers": LIGHT,
     "console": {"errors"},
     "bundle": LIGHT | {"layout"},
-    "runtime": LIGHT | {"bundle", "batching"},
+    "runtime": LIGHT | {"batching", "bundle", "layout", "publish", "readers"},
+    "verification": LIGHT | {"batching", "bundle", "environment", "layout", "runtime"},
     "device": LIGHT,
     "backbone": LIGHT | {"layout"},
     "model": LIGHT | {"backbone", "batching", "hub", "layout"},
     "evaluation": LIGHT | {"device", "model", "runtime"},
     "training": LIGHT
-    | {"backbone", "batching", "device", "environment", "evaluation", "hub", "layout", "model", "publish"},
-    "exporter": LIGHT | {"batching", "bundle", "environment", "hub", "layout", "model", "publish", "runtime"},
+    | {"backbone", "batching", "device", "environment", "evaluation", "hub", "layout", "model", "publish", "readers"},
+    "exporter": LIGHT
+    | {"batching", "bundle", "environment", "hub", "layout", "model", "publish", "readers", "runtime", "verification"},
 }
 # What joins the rooms may import any of them.
 ON_TOP = {"__init__", "__main__", "cli", "report", "demo"}

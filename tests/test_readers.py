@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from mirrorkit.errors import ConfigError, CorpusError
+from mirrorkit.readers import LONGEST_LINE
 from mirrorkit.training.corpus import Corpus, load_corpus
-from mirrorkit.training.readers import LONGEST_LINE
 
 TEXTS = ["The first text.", 'A second, with "quotes", commas', "три\u2028и четыре", "five\x0bsix\x85seven"]
 READ = ["The first text.", 'A second, with "quotes", commas', "три и четыре", "five six seven"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mirrorkit.errors import ConfigError, CorpusError
 from mirrorkit.paths import local_path
-from mirrorkit.training.readers import Record, Source
+from mirrorkit.readers import Record, Source
 
 log = logging.getLogger(__name__)
 
