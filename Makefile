@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed
-.PHONY: setup demo test test-slow test-compat lint wheel clean
+.PHONY: setup demo test test-slow test-compat test-consumers lint wheel clean
 
 setup: $(SETUP)
 $(SETUP): pyproject.toml constraints.txt
@@ -22,10 +22,13 @@ test-slow: $(SETUP)
 
 test-compat: ; PYTHON=$(PYTHON) bash tests/compat/run
 
+test-consumers: $(SETUP)
+	PYTHON=$(PYTHON) bash tests/consumers/run
+
 lint: $(SETUP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 wheel: $(SETUP)
 	PYTHON=$(PYTHON) bash tests/packaging/run
 
-clean: ; rm -rf .venv .venv-compat build dist *.egg-info
+clean: ; rm -rf .venv* build dist *.egg-info

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 import transformers
 
+from benchmarks import record as files
 from benchmarks import report
 from benchmarks.train_worker import PRECISIONS, Job
 from mirrorkit.backbone import QuietTransformers
@@ -68,8 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--pooling", choices=["mean", "cls"], default="mean", help="the official mean counts padding in")
     add("--loader-workers", type=int, default=0, help="processes of the official data loader")
     add("--seed", type=int, default=42)
-    add("--results", type=Path, default=report.RESULTS)
-    add("--readme", type=Path, default=report.README)
+    add("--results", type=Path, default=files.RESULTS)
+    add("--readme", type=Path, default=files.README)
     return parser
 
 
@@ -190,7 +191,9 @@ def benchmark(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     base, corpus = find_base(args.base), find_corpus(args.corpus, scratch)
     name = Path(base).name
     strings = load_corpus(corpus)
-    described = report.machine(None)  # before the race, so that the load is other people's
+    described = files.machine(
+        None, "torch", "transformers", "tokenizers", "numpy"
+    )  # before the race, so that the load is other people's
     if args.random:
         base, name = make_random(args.random, base, scratch / "random"), f"random {args.random}"
     if whole:
@@ -221,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as scratch:
             record = benchmark(args, Path(scratch))
         file = report.write_record(record, args.results)
-        report.update_section(args.readme, "train", report.training_section(report.read_records(args.results)))
+        files.update_section(args.readme, "train", report.training_section(report.read_records(args.results)))
     except MirrorkitError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2

@@ -15,7 +15,7 @@ pytest.importorskip("benchmarks", reason="benchmarks/ is not in sys.path: run py
 import torch
 
 import mirrorkit
-from benchmarks import official, report
+from benchmarks import official, record, report
 from benchmarks import train as bench
 from benchmarks.train_worker import PRECISIONS, Job, measure
 from mirrorkit.errors import ConfigError, OutputError, TrainingError
@@ -179,17 +179,17 @@ def test_only_what_is_between_the_markers_changes(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(EMPTY, encoding="utf-8")
     for content in ("first", "second"):
-        report.update_section(readme, "train", content)
+        record.update_section(readme, "train", content)
         assert readme.read_text(encoding="utf-8") == EMPTY.replace("begin -->\n", f"begin -->\n{content}\n")
     with pytest.raises(OutputError, match="<!-- other:begin -->"):
-        report.update_section(readme, "other", "x")
+        record.update_section(readme, "other", "x")
     assert list(tmp_path.iterdir()) == [readme]
 
 
 def test_the_tables_in_the_readme_are_those_of_the_results() -> None:
-    text = report.README.read_text(encoding="utf-8")
+    text = record.README.read_text(encoding="utf-8")
     section = text.partition("<!-- train:begin -->\n")[2].partition("\n<!-- train:end -->")[0]
-    assert section == report.training_section(report.read_records(report.RESULTS))
+    assert section == report.training_section(report.read_records(record.RESULTS))
 
 
 def test_what_is_not_there_is_replaced_aloud(
