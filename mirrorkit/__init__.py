@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "Encoder": "mirrorkit.runtime.encoder",
+    "export_bundle": "mirrorkit.exporter.pipeline",
+    "ExportResult": "mirrorkit.exporter.result",
+    "check_bundle": "mirrorkit.verification.check",
     "SentenceEncoder": "mirrorkit.model",
     "finetune": "mirrorkit.training.finetune",
     "FinetuneResult": "mirrorkit.training.result",
@@ -24,10 +28,14 @@ __all__ = ["__version__", *_HOME]  # noqa: PLE0604  (the names are strings, ruff
 if TYPE_CHECKING:
     from mirrorkit.errors import MirrorkitError as MirrorkitError
     from mirrorkit.evaluation.sts import evaluate_sts as evaluate_sts
+    from mirrorkit.exporter.pipeline import export_bundle as export_bundle
+    from mirrorkit.exporter.result import ExportResult as ExportResult
     from mirrorkit.layout import Pooling as Pooling
     from mirrorkit.model import SentenceEncoder as SentenceEncoder
+    from mirrorkit.runtime.encoder import Encoder as Encoder
     from mirrorkit.training.finetune import finetune as finetune
     from mirrorkit.training.result import FinetuneResult as FinetuneResult
+    from mirrorkit.verification.check import check_bundle as check_bundle
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+EXIT_FAILED = 1  # a gate or a check did not pass
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
@@ -116,6 +117,6 @@ class LiveProgress:
         figures = f"loss {step.loss:.3f} · {step.pairs_per_second:.0f} pairs/s"
         self._bar.update(self._task, completed=step.done, total=step.total, figures=figures)
 
-    def texts(self, done: int, total: int) -> None:
+    def texts(self, done: int, total: int | None) -> None:
         """Show how many texts are encoded."""
         self._bar.update(self._task, description="encoding", completed=done, total=total)

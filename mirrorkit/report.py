@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
 
     from mirrorkit.evaluation.run import Evaluation
     from mirrorkit.evaluation.sts import StsReport
+    from mirrorkit.exporter.result import ExportResult
     from mirrorkit.training.result import FinetuneResult
+    from mirrorkit.verification.check import CheckResult
 
 
 def finetune_report(result: FinetuneResult) -> list[RenderableType]:
@@ -73,8 +77,24 @@ def evaluation_report(report: Evaluation) -> list[RenderableType]:
     if report.sts:
         parts.append(sts_table(None, report.sts))
     if report.lexical:
-        name, score = report.lexical
-        parts.append(f"{name}: Spearman {score.spearman:.2f}, Pearson {score.pearson:.2f}, {score.pairs} pairs")
+        rows = {name: (s.spearman, s.pearson, s.pairs) for name, s in report.lexical.items()}
+        parts.append(_scores("words, × 100", ("Spearman", "Pearson", "pairs"), rows))
+    if report.bli:
+        columns = ("acc@1", "MRR", "CSLS acc@1", "CSLS MRR", "sources", "candidates")
+        by_file = {
+            name: (s.cosine.accuracy_at_1, s.cosine.mrr, s.csls.accuracy_at_1, s.csls.mrr, s.sources, s.candidates)
+            for name, s in report.bli.items()
+        }
+        parts.append(_scores("translation, × 100", columns, by_file))
+    if report.qnli:
+        answered = {name: (s.accuracy, s.auc, s.pairs) for name, s in report.qnli.items()}
+        parts.append(_scores("questions, × 100", ("accuracy", "AUC", "pairs"), answered))
+    if report.entities:
+        linked = {
+            name: (s.accuracy_at_1, s.accuracy_at_5, s.mentions, s.names, s.outside)
+            for name, s in report.entities.items()
+        }
+        parts.append(_scores("entities, × 100", ("acc@1", "acc@5", "mentions", "names", "not in dictionary"), linked))
     if report.geometry:
         g = report.geometry
         parts.append(
@@ -82,6 +102,16 @@ def evaluation_report(report: Evaluation) -> list[RenderableType]:
             f"mean cosine {g.mean_cosine:.3f} (over {g.strings} strings)"
         )
     return parts
+
+
+def _scores(what: str, columns: Sequence[str], rows: Mapping[str, Sequence[float | int]]) -> Table:
+    """Return a row for each file: scores with two decimals, counts as they are."""
+    table = Table(what)
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, figures in rows.items():
+        table.add_row(name, *(f"{f:.2f}" if isinstance(f, float) else f"{f:,}" for f in figures))
+    return table
 
 
 def recipes_table(recipes: Mapping[str, Mapping[str, object]]) -> Table:
@@ -98,3 +128,66 @@ def recipes_table(recipes: Mapping[str, Mapping[str, object]]) -> Table:
 
 def _settings(recipe: Mapping[str, object], fields: set[str]) -> str:
     return ", ".join(f"{field} {value}" for field, value in recipe.items() if field in fields)
+
+
+_FIGURES = {
+    "cosine_mean": ("cosine", ".5f"),
+    "cosine_p1": ("1st %", ".5f"),
+    "cosine_min": ("lowest", ".5f"),
+    "max_abs": ("max abs", ".0e"),
+    "spearman": ("Spearm.", ".4f"),
+    "overlap": ("top 10", ".3f"),
+    "invariance": ("batch", ".0e"),
+}
+_COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
+
+
+def export_report(result: ExportResult) -> list[RenderableType]:
+    """Return what was measured of each variant, the limits it was held to, why one is missing, where the rest is."""
+    table = Table("variant", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))  # as narrow as a terminal of 80
+    for column in ("MB", *(title for title, _ in _FIGURES.values())):
+        table.add_column(column, justify="right")
+    for variant in result.variants.values():
+        measured = variant.verification.figures if variant.verification else {}
+        cells = [_figure(measured, name) for name in _FIGURES]
+        name = variant.name if variant.published else f"[red]{variant.name}[/]"
+        table.add_row(name, f"{variant.bytes / 1e6:.1f}", *cells)
+        if variant.verification:
+            limits = variant.verification.thresholds
+            own = " (yours)" if limits.overridden else ""
+            allowed = [_figure(limits.limits(), name) for name in _FIGURES]
+            table.add_row(f"[dim] allowed{own}[/]", "", *(f"[dim]{cell}[/]" for cell in allowed))
+    lines: list[RenderableType] = [table, *result.notes]
+    for variant in result.variants.values():
+        lines += [f"[red]not published[/] {escape(problem.line())}" for problem in variant.problems]
+    if result.published:
+        lines.append(f"wrote {escape(str(result.bundle))}, {result.bytes / 1e6:.1f} MB, in {result.seconds:.1f} s")
+    else:
+        lines.append("wrote nothing")
+    return lines
+
+
+def check_report(result: CheckResult) -> list[RenderableType]:
+    """Return the figures of each graph, each consumer's verdict, every problem, and whether all is well."""
+    lines: list[RenderableType] = []
+    if result.variants:
+        table = Table("graph", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for title, _ in _FIGURES.values():
+            table.add_column(title, justify="right")
+        for name, figures in result.variants.items():
+            table.add_row(name, *(_figure(figures, key) for key in _FIGURES))
+        lines.append(table)
+    if result.consumers:
+        lines.append(" · ".join(f"{consumer}: {verdict}" for consumer, verdict in result.consumers.items()))
+    order = list(_COLOURS)
+    lines += [
+        f"[{_COLOURS[str(problem.severity)]}]{problem.severity}[/] {escape(problem.line())}"
+        for problem in sorted(result.problems, key=lambda p: order.index(str(p.severity)))
+    ]
+    what = "the bundle" if result.is_bundle else "the folder"
+    lines.append(f"{what} is fit" if result.ok else f"[red]{what} is not fit[/]")
+    return lines
+
+
+def _figure(figures: Mapping[str, float], name: str) -> str:
+    return format(figures[name], _FIGURES[name][1]) if name in figures else ""

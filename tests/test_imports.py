@@ -36,11 +36,23 @@ MAY_IMPORT = {
     "device": LIGHT,
     "backbone": LIGHT | {"layout"},
     "model": LIGHT | {"backbone", "batching", "hub", "layout"},
-    "evaluation": LIGHT | {"device", "model", "runtime"},
+    "evaluation": LIGHT | {"bundle", "device", "hub", "model", "runtime"},
     "training": LIGHT
     | {"backbone", "batching", "device", "environment", "evaluation", "hub", "layout", "model", "publish", "readers"},
     "exporter": LIGHT
-    | {"batching", "bundle", "environment", "hub", "layout", "model", "publish", "readers", "runtime", "verification"},
+    | {
+        "backbone",
+        "batching",
+        "bundle",
+        "environment",
+        "hub",
+        "layout",
+        "model",
+        "publish",
+        "readers",
+        "runtime",
+        "verification",
+    },
 }
 # What joins the rooms may import any of them.
 ON_TOP = {"__init__", "__main__", "cli", "report", "demo"}

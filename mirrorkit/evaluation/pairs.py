@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,10 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mirrorkit.errors import CorpusError
+from mirrorkit.evaluation.tables import TAB, read_table
 from mirrorkit.extras import require
 
 Floats = npt.NDArray[np.float32]
 OnProgress = Callable[[int, int], None]  # texts encoded so far, texts in all
+
+# What a header may call the column of human scores; compared in lower case.
+SCORE_NAMES = {"score", "scores", "similarity", "similarity_score", "sim", "rating", "mean", "average", "avg"}
+
+
+# Vectors are good to about 1e-7. Without rounding, pairs of equal strings would be ranked by that noise.
+DIGITS = 6
 
 
 class TextEncoder(Protocol):
@@ -38,6 +45,17 @@ class GradedPairs:
     def __len__(self) -> int:
         return len(self.score)
 
+    def append(self, score: float, left: str, right: str) -> None:
+        self.score.append(score)
+        self.left.append(left)
+        self.right.append(right)
+
+    def checked(self, source: str) -> GradedPairs:
+        """Return the pairs; raises CorpusError where there are too few to rank."""
+        if len(self) < 2:
+            raise CorpusError(f"{source}: {len(self)} pairs; at least 2 are needed to rank them")
+        return self
+
 
 @dataclass(frozen=True)
 class Score:
@@ -52,34 +70,21 @@ class Score:
 
 
 def read_pairs(file: Path, *, score_column: int) -> GradedPairs:
-    """Read tab-separated rows of three columns; the score is in `score_column` (0-based), the strings in the others.
+    """Read rows of three columns, between tabs or, in a .csv, commas; the strings are in those beside `score_column`.
 
-    Raises CorpusError naming file and line for a row that does not fit; quotation marks are part of the text.
+    `score_column` is 0-based. A first row that names the score (`score`, `similarity`) is a header. Raises
+    CorpusError naming file and line for a row that does not fit; between tabs, quotation marks are part of the text.
     """
+    table = read_table(file, (TAB,))
+    rows = table.rows
+    if rows and len(rows[0].cells) == 3 and rows[0].cells[score_column].strip().lower() in SCORE_NAMES:
+        rows = rows[1:]
     pairs = GradedPairs(file.stem, [], [], [])
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as err:
-        raise CorpusError(f"{file}: cannot be read ({err})") from err
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        columns = line.rstrip("\r").split("\t")
-        if len(columns) != 3:
-            raise CorpusError(f"{file}, line {number}: has {len(columns)} tab-separated columns, wanted 3")
-        text = columns.pop(score_column)
-        try:
-            score = float(text)
-        except ValueError as err:
-            raise CorpusError(f"{file}, line {number}: the score {text!r} is not a number") from err
-        if not math.isfinite(score):
-            raise CorpusError(f"{file}, line {number}: the score {text!r} is not finite")
-        pairs.score.append(score)
-        pairs.left.append(columns[0])
-        pairs.right.append(columns[1])
-    if len(pairs) < 2:
-        raise CorpusError(f"{file}: {len(pairs)} pairs; at least 2 are needed to rank them")
-    return pairs
+    for row in rows:
+        table.check_width(row, 3)
+        left, right = (cell for column, cell in enumerate(row.cells) if column != score_column)
+        pairs.append(table.number(row, score_column), left, right)
+    return pairs.checked(str(file))
 
 
 def score_pairs(
@@ -109,9 +114,14 @@ class Vectors:
 def encode_distinct(
     encoder: TextEncoder, data_sets: Sequence[GradedPairs], on_progress: OnProgress | None = None
 ) -> Vectors:
+    """Encode each distinct string of the data sets once."""
+    strings = (text for data in data_sets for side in (data.left, data.right) for text in side)
+    return encode_strings(encoder, strings, on_progress)
+
+
+def encode_strings(encoder: TextEncoder, strings: Iterable[str], on_progress: OnProgress | None = None) -> Vectors:
     """Encode each distinct string once, in a few slices of similar length so that progress can be told."""
-    distinct = {text for data in data_sets for side in (data.left, data.right) for text in side}
-    texts = sorted(distinct, key=lambda text: (-len(text), text))
+    texts = sorted(set(strings), key=lambda text: (-len(text), text))
     size = max(512, len(texts) // 50)
     parts = []
     for start in range(0, len(texts), size):
@@ -131,8 +141,7 @@ def unit_rows(vectors: Floats) -> npt.NDArray[np.float64]:
 def correlate(cosines: npt.NDArray[np.float64], scores: Sequence[float]) -> Score:
     """Return both correlations; where they are not defined (all values equal) they are NaN."""
     stats = require("scipy.stats", extra="train")
-    # Vectors are good to about 1e-7. Without rounding, pairs of equal strings would be ranked by that noise.
-    cosines = cosines.round(6)
+    cosines = cosines.round(DIGITS)
     spearman = float(stats.spearmanr(cosines, scores).statistic)
     pearson = float(stats.pearsonr(cosines, scores).statistic)
     return Score(100 * spearman, 100 * pearson, len(scores))

@@ -1,0 +1,84 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "commands.hpp"
+
+namespace cli {
+namespace {
+
+constexpr double fp32_difference = 1e-5;
+// the lowest cosines that the exporter lets pass
+constexpr double fp16_cosine = 0.9995, int8_cosine = 0.95, int4_cosine = 0.80;
+
+double default_cosine(const std::string& variant) {
+  if (variant == "fp16") return fp16_cosine;
+  return variant == "int4" ? int4_cosine : int8_cosine;
+}
+
+struct Difference {
+  double largest = 0;
+  double lowest_cosine = 1;
+};
+
+void compare(const float* vector, const std::vector<float>& golden, Difference& worst) {
+  double dot = 0, length = 0, golden_length = 0;
+  for (std::size_t i = 0; i < golden.size(); ++i) {
+    const double a = static_cast<double>(vector[i]), b = static_cast<double>(golden[i]);
+    worst.largest = std::max(worst.largest, std::abs(a - b));
+    dot += a * b;
+    length += a * a;
+    golden_length += b * b;
+  }
+  worst.lowest_cosine = std::min(worst.lowest_cosine, dot / std::sqrt(length * golden_length));
+}
+
+}  // namespace
+
+std::vector<Golden> read_golden(const std::string& bundle) {
+  const std::string path = bundle + "/golden.jsonl";
+  std::ifstream stream(path);
+  std::vector<Golden> all;
+  for (std::string line; std::getline(stream, line);) {
+    try {
+      const auto value = nlohmann::json::parse(line);
+      all.push_back({value.at("text").get<std::string>(), value.at("input_ids").get<std::vector<std::int32_t>>(),
+                     value.at("embedding").get<std::vector<float>>()});
+    } catch (const nlohmann::json::exception& error) {
+      throw std::runtime_error(path + ": line " + std::to_string(all.size() + 1) + ": " + error.what());
+    }
+  }
+  if (all.empty()) throw std::runtime_error(path + ": missing or empty");
+  return all;
+}
+
+int check(const Arguments& arguments) {
+  const mirrorkit::Encoder encoder(arguments.bundle, arguments.params);
+  const std::vector<Golden> all = read_golden(arguments.bundle);
+  std::vector<std::string> texts;
+  std::size_t wrong_ids = 0;
+  for (const Golden& golden : all) {
+    texts.push_back(golden.text);
+    if (golden.vector.size() != encoder.dim()) throw std::runtime_error("golden.jsonl: a vector is not of " + std::to_string(encoder.dim()));
+    if (encoder.token_ids(golden.text) == golden.ids) continue;
+    if (wrong_ids++ == 0) std::printf("token ids differ first in: %s\n", golden.text.c_str());
+  }
+  const std::vector<float> vectors = encoder.encode(texts);
+  Difference worst;
+  for (std::size_t i = 0; i < all.size(); ++i) compare(vectors.data() + i * encoder.dim(), all[i].vector, worst);
+
+  const bool exact = encoder.variant().rfind("fp32", 0) == 0;
+  const double limit = arguments.limit.value_or(exact ? fp32_difference : default_cosine(encoder.variant()));
+  const bool close = exact ? worst.largest <= limit : worst.lowest_cosine >= limit;
+  std::printf("%s: %zu texts, ONNX Runtime %s\n", encoder.variant().c_str(), all.size(), encoder.onnxruntime_version().c_str());
+  std::printf("token ids: %zu differ\n", wrong_ids);
+  std::printf("vectors: largest difference %.3g%s, lowest cosine %.6f%s\n", worst.largest,
+              exact ? (" (allowed " + std::to_string(limit) + ")").c_str() : "", worst.lowest_cosine,
+              exact ? "" : (" (allowed " + std::to_string(limit) + ")").c_str());
+  std::puts(wrong_ids == 0 && close ? "passed" : "FAILED");
+  return wrong_ids == 0 && close ? success : failed_check;
+}
+
+}  // namespace cli

@@ -1,0 +1,140 @@
+#include "bundle.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+
+#include "error.hpp"
+#include "sha256.hpp"
+#include "unicode.hpp"
+
+namespace fs = std::filesystem;
+
+namespace mk {
+namespace {
+
+constexpr const char* manifest_name = "mirrorkit.json";
+constexpr std::int64_t schema_version = 1;
+constexpr std::uintmax_t largest_text_file = std::uintmax_t{1} << 30;
+// fastest first, as the Python runtime has it
+constexpr const char* automatic[] = {"int8", "fp32-fused", "fp32", "fp16", "int4"};
+
+std::size_t positive(const Json& value, const char* key, const std::string& name) {
+  const std::int64_t number = int_field(value, key, name);
+  if (number == 0) bad_bundle(name + ": " + key + " must be above 0");
+  return static_cast<std::size_t>(number);
+}
+
+}  // namespace
+
+Bundle::Bundle(const std::string& folder) {
+  if (!unicode::is_valid_utf8(folder)) throw Error(Status::invalid_argument, "folder: not valid UTF-8");
+  folder_ = fs::u8path(folder);
+  manifest_ = (folder_ / manifest_name).string();
+  std::error_code error;
+  if (!fs::is_directory(folder_, error)) throw Error(Status::not_found, folder + ": no such folder");
+  if (!fs::is_regular_file(folder_ / manifest_name, error)) {
+    throw Error(Status::not_found, folder + ": no " + manifest_name + " in it, so this is not a bundle; make one: mirrorkit export");
+  }
+  read(parse_json(read_file(folder_ / manifest_name), manifest_));
+}
+
+void Bundle::read(const Json& value) {
+  const std::int64_t version = int_field(value, "schema_version", manifest_);
+  if (version > schema_version) {
+    unsupported(manifest_ + ": schema " + std::to_string(version) + ", this library reads up to " + std::to_string(schema_version));
+  }
+  dim_ = positive(value, "dim", manifest_);
+  max_length_ = positive(value, "max_length", manifest_);
+  pad_id_ = int_field(value, "pad_token_id", manifest_);
+  if (!bool_field(value, "normalized", manifest_)) bad_bundle(manifest_ + ": normalized must be true");
+  if (string_field(value, "pooling", manifest_) == "mean-padded") {
+    unsupported(manifest_ + ": pooling mean-padded depends on the padding of a batch; export with another");
+  }
+  read_files(field(value, "files", manifest_));
+  read_variants(field(value, "variants", manifest_));
+}
+
+void Bundle::read_files(const Json& value) {
+  if (!value.is_object()) bad_bundle(manifest_ + ": files must be an object");
+  for (auto item = value.begin(); item != value.end(); ++item) {
+    const Json& bytes = field(*item, "bytes", manifest_);
+    if (!bytes.is_number_unsigned()) bad_bundle(manifest_ + ": bytes of " + item.key() + " must be a whole number");
+    files_.push_back({item.key(), string_field(*item, "sha256", manifest_), bytes.get<std::uintmax_t>()});
+  }
+}
+
+void Bundle::read_variants(const Json& value) {
+  if (!value.is_object()) bad_bundle(manifest_ + ": variants must be an object");
+  for (auto item = value.begin(); item != value.end(); ++item) {
+    Variant variant{item.key(), string_field(*item, "file", manifest_), {}};
+    const Json& data_files = field(*item, "data_files", manifest_);
+    if (!data_files.is_array()) bad_bundle(manifest_ + ": data_files of " + item.key() + " must be a list");
+    for (const Json& file : data_files) {
+      if (!file.is_string()) bad_bundle(manifest_ + ": data_files of " + item.key() + " must be strings");
+      variant.data_files.push_back(file.get<std::string>());
+    }
+    variants_.push_back(std::move(variant));
+  }
+}
+
+const Variant* Bundle::find(std::string_view name) const {
+  const auto found = std::find_if(variants_.begin(), variants_.end(), [&](const Variant& v) { return v.name == name; });
+  return found == variants_.end() ? nullptr : &*found;
+}
+
+const Variant& Bundle::choose(const std::string& wanted) const {
+  const auto by_file = std::find_if(variants_.begin(), variants_.end(), [&](const Variant& v) { return v.file == wanted; });
+  if (by_file != variants_.end()) return *by_file;
+  if (wanted == "auto") {
+    for (const char* name : automatic) {
+      if (const Variant* variant = find(name)) return *variant;
+    }
+  }
+  if (wanted == "fp32" && find("fp32-fused") != nullptr) return *find("fp32-fused");  // the same numbers, sooner
+  if (const Variant* variant = find(wanted)) return *variant;
+  std::string names;
+  for (const Variant& variant : variants_) names += (names.empty() ? "" : ", ") + variant.name;
+  throw Error(Status::not_found, "variant " + wanted + ": " + folder_.string() + " holds " + (names.empty() ? "none" : names));
+}
+
+fs::path Bundle::inside(const std::string& relative) const {
+  const fs::path path = folder_ / fs::u8path(relative);
+  std::error_code error;
+  const fs::path home = fs::weakly_canonical(folder_, error), real = fs::weakly_canonical(path, error);
+  const bool contained = std::mismatch(home.begin(), home.end(), real.begin(), real.end()).first == home.end();
+  if (error || relative.empty() || !contained || real == home) {
+    bad_bundle(folder_.string() + ": the path " + relative + " leads out of the bundle");
+  }
+  return path;
+}
+
+fs::path Bundle::checked(const std::string& relative, bool verify) const {
+  const auto record = std::find_if(files_.begin(), files_.end(), [&](const Record& r) { return r.name == relative; });
+  if (record == files_.end()) bad_bundle(manifest_ + ": " + relative + " is not among its files");
+  const fs::path path = inside(relative);
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) throw Error(Status::not_found, folder_.string() + ": " + relative + " is missing");
+  const std::uintmax_t size = fs::file_size(path, error);
+  if (error || size != record->bytes) {
+    bad_bundle(path.string() + ": has " + std::to_string(size) + " bytes, " + manifest_name + " says " + std::to_string(record->bytes));
+  }
+  if (verify && sha256_of_file(path) != record->sha256) {
+    bad_bundle(path.string() + ": changed or damaged (its SHA-256 is not the one in " + manifest_name + ")");
+  }
+  return path;
+}
+
+std::string read_file(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::error_code error;
+  const std::uintmax_t size = fs::file_size(file, error);
+  if (!stream || error || size > largest_text_file) throw Error(Status::not_found, file.string() + ": cannot be read");
+  std::string content(static_cast<std::size_t>(size), '\0');
+  stream.read(content.data(), static_cast<std::streamsize>(size));
+  content.resize(static_cast<std::size_t>(stream.gcount()));
+  return content;
+}
+
+}  // namespace mk

@@ -1,0 +1,57 @@
+#include "tokenizer.hpp"
+
+#include <string>
+
+#include "error.hpp"
+
+namespace mk {
+namespace {
+
+constexpr const char* name = "tokenizer.json";
+
+const Json& part(const Json& value, const char* key) {
+  static const Json nothing;
+  return is_absent(value, key) ? nothing : value[key];
+}
+
+const Json& checked(const Json& value) {
+  expect_keys(value, {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
+                      "decoder", "model"}, name);
+  if (string_or(value, "version", "1.0", name) != "1.0") unsupported(std::string(name) + ": its version is not 1.0");
+  return value;
+}
+
+}  // namespace
+
+Tokenizer::Tokenizer(const Json& value, std::size_t max_length)
+    : normalizer_(read_normalizer(part(checked(value), "normalizer"))),
+      pre_tokenizer_(read_pre_tokenizer(part(value, "pre_tokenizer"))),
+      model_(read_model(field(value, "model", name))),
+      added_(is_absent(value, "added_tokens") ? Json::array() : value["added_tokens"], *model_, normalizer_.get()),
+      post_processor_(part(value, "post_processor")) {
+  if (max_length < post_processor_.added()) {
+    bad_bundle("max_length " + std::to_string(max_length) + " leaves no room for the " +
+               std::to_string(post_processor_.added()) + " special tokens");
+  }
+  room_ = max_length - post_processor_.added();
+}
+
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
+  Pieces pieces = added_.extract(text, normalizer_.get());
+  if (pre_tokenizer_ != nullptr) pre_tokenizer_->apply(pieces);
+  std::vector<std::int32_t> ids = post_processor_.before();
+  const std::size_t limit = ids.size() + room_;
+  for (const Span& span : pieces.spans) {
+    if (ids.size() >= limit) break;
+    if (span.id != no_id) {
+      ids.push_back(span.id);
+    } else {
+      model_->tokenize(pieces.view(span), ids);
+    }
+  }
+  if (ids.size() > limit) ids.resize(limit);
+  ids.insert(ids.end(), post_processor_.after().begin(), post_processor_.after().end());
+  return ids;
+}
+
+}  // namespace mk

@@ -1,0 +1,98 @@
+"""An encoder that mteb 2.x takes: `mteb.evaluate(MtebEncoder.load("my-bundle"), tasks)`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mirrorkit.bundle import MANIFEST, sha256_of
+from mirrorkit.errors import ConfigError
+from mirrorkit.evaluation.loading import Loaded, load_encoder
+from mirrorkit.evaluation.pairs import Floats
+from mirrorkit.extras import require
+
+_MODEL_FILES = ("*.json", "*/config.json", "*.safetensors", "*.txt")  # what makes a model folder the model it is
+
+
+class MtebEncoder:
+    """An opened encoder with mteb's interface. There are no prompts: every text is encoded as it stands.
+
+    mteb keeps results by `name` (`organisation/model`) and `revision`, and does not run again what it has, so a
+    revision must stand for one state of one model.
+    """
+
+    def __init__(self, loaded: Loaded, name: str, revision: str) -> None:
+        if name.count("/") != 1 or not all(name.split("/")):
+            raise ConfigError(f"name {name!r}: mteb wants organisation/model")
+        self._encoder = loaded.encoder
+        self._cosines: Any = require("mteb.similarity_functions", extra="mteb")
+        self.mteb_model_meta: Any = _about(
+            require("mteb.models", extra="mteb").ModelMeta,
+            name=name,
+            revision=revision,
+            embed_dim=loaded.dim,
+            max_tokens=loaded.max_length,
+            framework=[] if loaded.variant else ["PyTorch"],  # not all of mteb 2 has a name for ONNX
+            similarity_fn_name="cosine",
+            use_instructions=False,
+        )
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path,
+        *,
+        name: str | None = None,
+        revision: str | None = None,
+        pooling: str | None = None,
+        device: str = "auto",
+        variant: str | None = None,
+        threads: int | None = None,
+    ) -> MtebEncoder:
+        """Open a bundle, model folder, shipped name or hub id.
+
+        Where not given, the name is `mirrorkit/` and the folder's own, with the variant of a bundle, and the revision
+        is a hash of the folder's files and the options that decide the vectors.
+        """
+        loaded = load_encoder(model, pooling=pooling, device=device, variant=variant, threads=threads)
+        tail = f"-{loaded.variant}" if loaded.variant else ""
+        return cls(
+            loaded,
+            name or f"mirrorkit/{loaded.folder.resolve().name}{tail}",
+            revision or _revision(loaded.folder, loaded.variant or pooling),
+        )
+
+    def encode(self, inputs: Iterable[Mapping[str, Any]], **_: Any) -> Floats:
+        """Return unit vectors float32 [n, dim] of the texts in mteb's batches, in their order.
+
+        What mteb says besides (task, split, prompt type, batch size) changes nothing here.
+        """
+        return self._encoder.encode([text for batch in inputs for text in batch["text"]])
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Return the cosines of all with all, a tensor [n1, n2]."""
+        return self._cosines.cos_sim(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Return the cosines of corresponding rows, a tensor [n]."""
+        return self._cosines.pairwise_cos_sim(embeddings1, embeddings2)
+
+
+def _about(meta: Any, **known: Any) -> Any:
+    """Return mteb's description of a model; what is not known is None, whichever fields this mteb has."""
+    unknown = {field: None for field, about in meta.model_fields.items() if about.is_required()}
+    return meta(**(unknown | known))
+
+
+def _revision(folder: Path, choice: str | None) -> str:
+    """Return a hash over the files that decide the vectors, and over the variant or pooling chosen."""
+    if (folder / MANIFEST).is_file():
+        files = [folder / MANIFEST]  # it holds the hashes of all the others
+    else:
+        files = sorted({file for pattern in _MODEL_FILES for file in folder.glob(pattern)})
+    digest = hashlib.sha256((choice or "").encode())
+    for file in files:
+        digest.update(f"{file.relative_to(folder).as_posix()} {sha256_of(file)}\n".encode())
+    return digest.hexdigest()[:40]

@@ -1,0 +1,113 @@
+"""QNLI as a ranking of pairs: do a question and the sentence that answers it lie nearer than others do?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mirrorkit.errors import CorpusError
+from mirrorkit.evaluation.pairs import DIGITS, OnProgress, TextEncoder, encode_strings
+from mirrorkit.evaluation.tables import TAB, Row, Table, read_table
+from mirrorkit.extras import require
+from mirrorkit.paths import local_path
+
+_LABELS = {"entailment": True, "not_entailment": False}
+_COLUMNS = ("question", "sentence", "label")
+_ABOVE_ALL = 2.0  # a threshold that no cosine reaches
+
+Cosines = npt.NDArray[np.float64]
+Answers = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class QuestionPairs:
+    name: str
+    question: list[str]
+    sentence: list[str]
+    answers: list[bool]  # whether the sentence answers the question (entailment)
+
+
+@dataclass(frozen=True)
+class QnliScore:
+    """Times 100, but for the threshold."""
+
+    accuracy: float  # on the half of the pairs that the threshold was not chosen on
+    auc: float  # over all pairs: chance that an answering pair has the greater cosine, a tie counting half
+    threshold: float  # cosine from which a pair is called answering; 2: none is
+    pairs: int
+
+    def as_dict(self) -> dict[str, float | int]:
+        return asdict(self)
+
+
+def evaluate_qnli(encoder: TextEncoder, file: str | Path, on_progress: OnProgress | None = None) -> QnliScore:
+    """Score `encoder` on a file of questions; see `read_qnli` and `score_qnli`."""
+    return score_qnli(encoder, read_qnli(file), on_progress)
+
+
+def read_qnli(file: str | Path) -> QuestionPairs:
+    """Read `question<TAB>sentence<TAB>label` a row, or commas in a .csv; the label is entailment or not_entailment.
+
+    With a header, as in GLUE's own files, columns are taken by name and others left alone. Raises CorpusError naming
+    file and line for a row that does not fit, and where all labels are the same.
+    """
+    path = local_path(file)
+    if not path.is_file():
+        raise CorpusError(f"{file}: no such file of questions")
+    table = read_table(path, (TAB,))
+    rows, places, width = table.rows, [0, 1, 2], 3
+    names = [cell.strip().lower() for cell in rows[0].cells] if rows else []
+    if set(_COLUMNS) <= set(names):
+        rows, places, width = rows[1:], [names.index(column) for column in _COLUMNS], len(names)
+    pairs = QuestionPairs(path.stem, [], [], [])
+    for row in rows:
+        table.check_width(row, width)
+        question, sentence, label = places
+        pairs.question.append(row.cells[question])
+        pairs.sentence.append(row.cells[sentence])
+        pairs.answers.append(_label(table, row, label))
+    if len(set(pairs.answers)) < 2:
+        raise CorpusError(f"{path}: {len(pairs.answers)} pairs; both labels are needed, entailment and not_entailment")
+    return pairs
+
+
+def _label(table: Table, row: Row, column: int) -> bool:
+    label = row.cells[column].strip().lower()
+    if label not in _LABELS:
+        hint = "; 0 and 1 mean opposite things in different copies" if label in ("0", "1") else ""
+        raise table.fault(row, f"the label {label!r} must be entailment or not_entailment{hint}")
+    return _LABELS[label]
+
+
+def score_qnli(
+    encoder: TextEncoder, pairs: QuestionPairs, on_progress: OnProgress | None = None, *, seed: int = 0
+) -> QnliScore:
+    """Choose the threshold on a half of the pairs drawn by `seed`, apply it to the other; AUC is over all pairs."""
+    vectors = encode_strings(encoder, [*pairs.question, *pairs.sentence], on_progress)
+    cosines = np.einsum("nd,nd->n", vectors.rows(pairs.question), vectors.rows(pairs.sentence)).round(DIGITS)
+    answers = np.array(pairs.answers)
+    order = np.random.default_rng(seed).permutation(len(answers))
+    dev, test = order[: len(order) // 2], order[len(order) // 2 :]
+    threshold = best_threshold(cosines[dev], answers[dev])
+    accuracy = float(((cosines[test] >= threshold) == answers[test]).mean())
+    return QnliScore(100 * accuracy, 100 * area_under_curve(cosines, answers), threshold, len(answers))
+
+
+def best_threshold(cosines: Cosines, answers: Answers) -> float:
+    """Return the threshold of highest accuracy, the lowest of several; pairs of equal cosine are never parted."""
+    distinct = np.unique(cosines)
+    cuts = np.concatenate([[-1.0], (distinct[1:] + distinct[:-1]) / 2, [_ABOVE_ALL]])
+    yes, no = np.sort(cosines[answers]), np.sort(cosines[~answers])
+    correct = len(yes) - np.searchsorted(yes, cuts) + np.searchsorted(no, cuts)
+    return float(cuts[correct.argmax()])
+
+
+def area_under_curve(cosines: Cosines, answers: Answers) -> float:
+    """Return the area under the ROC curve from mean ranks (Mann & Whitney), in 0 to 1; ties count half."""
+    ranks = require("scipy.stats", extra="train").rankdata(cosines)
+    positives = int(answers.sum())
+    negatives = len(answers) - positives
+    return float((ranks[answers].sum() - positives * (positives + 1) / 2) / (positives * negatives))

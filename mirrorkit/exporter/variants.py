@@ -1,0 +1,147 @@
+"""Make each ONNX graph of a bundle and prove it; what fails is removed at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from mirrorkit.batching import RaggedIds
+from mirrorkit.bundle import VARIANT_FILES, Graph, Precision
+from mirrorkit.errors import ExportError
+from mirrorkit.exporter.fusion import fuse
+from mirrorkit.exporter.graph import export_onnx
+from mirrorkit.exporter.int4 import quantize_int4
+from mirrorkit.exporter.int8 import quantize_int8
+from mirrorkit.exporter.result import VariantResult
+from mirrorkit.model import SentenceEncoder
+from mirrorkit.verification.graphs import external_files, graph_kind
+from mirrorkit.verification.problem import Problem, Stage
+from mirrorkit.verification.thresholds import Thresholds
+from mirrorkit.verification.verify import Contract, Reference, Verification, verify_graph
+
+PLAIN, FUSED = "fp32", "fp32-fused"
+PORTABLE = (PLAIN, "fp16")  # promised to be of standard operators alone
+
+
+class Progress(Protocol):
+    """Told what is going on; `mirrorkit.console` shows it in the terminal."""
+
+    def phase(self, name: str) -> None:
+        """Begin a phase."""
+
+
+class _NothingToFuseError(Exception):
+    """The fused graph would be the plain one."""
+
+
+@dataclass
+class VariantMaker:
+    """Makes the graphs of one bundle in its draft and proves each."""
+
+    encoder: SentenceEncoder
+    draft: Path
+    opset: int
+    calibration: RaggedIds
+    reference: Reference
+    limits: Mapping[Precision, Thresholds]
+    progress: Progress
+
+    def make_all(self, wanted: Sequence[Precision], optimize: bool) -> tuple[dict[str, VariantResult], list[str]]:
+        """Return the results by variant; the plain fp32 graph is made first, for the others come from it."""
+        notes: list[str] = []
+        plain = self.attempt(PLAIN)
+        variants = {PLAIN: plain}
+        if not plain.published:
+            return variants, notes
+        if optimize and Precision.FP32 in wanted:
+            try:
+                variants[FUSED] = self.attempt(FUSED)
+            except _NothingToFuseError:
+                notes.append("no fused graph: nothing in this architecture's graph can be fused")
+        for name in ("fp16", "int8", "int4"):
+            if Precision(name) in wanted:
+                variants[name] = self.attempt(name)
+        if Precision.FP32 not in wanted:
+            remove_variant(self.draft, PLAIN)
+            del variants[PLAIN]
+        return variants, notes
+
+    def attempt(self, name: str) -> VariantResult:
+        """Make and verify a variant; one that fails is removed from the draft."""
+        start = time.perf_counter()
+        file = self.file(name)
+        precision = Precision(name.removesuffix("-fused"))
+        verification: Verification | None = None
+        problems: tuple[Problem, ...] = ()
+        size = 0
+        try:
+            self.progress.phase(f"making {name}")
+            self._makers()[name](file)
+            size = file.stat().st_size
+            self.progress.phase(f"verifying {name}")
+            kind = Graph.ONNX if name in PORTABLE else graph_kind(file)
+            data = tuple(file.parent / other for other in sorted(external_files(file)))
+            verification = verify_graph(
+                file, kind, self._contract(), self.reference, self.limits[precision], data_files=self._own(name, data)
+            )
+            problems = verification.problems
+        except ExportError as err:
+            problems = (Problem(Stage.MAKE, str(err)),)
+        if problems:
+            remove_variant(self.draft, name)
+        problems = tuple(replace(problem, where=name) for problem in problems)
+        return VariantResult(name, VARIANT_FILES[name], size, verification, problems, time.perf_counter() - start)
+
+    def _contract(self) -> Contract:
+        e = self.encoder
+        return Contract(e.dim, e.max_length, e.pooling, int(e.tokenizer.pad_token_id))
+
+    def file(self, name: str) -> Path:
+        return self.draft / VARIANT_FILES[name]
+
+    def _own(self, name: str, data: tuple[Path, ...]) -> tuple[Path, ...]:
+        """Return those of the weight files that a variant may have: its own; the fused graph also the plain one's."""
+        owners = (PLAIN, FUSED) if name == FUSED else (name,)
+        allowed = {f.name for owner in owners for f in (self.file(owner), _beside(self.file(owner)))}
+        return tuple(path for path in data if path.name in allowed)
+
+    def _makers(self) -> dict[str, Callable[[Path], object]]:
+        config = self.encoder.backbone.config
+        heads, width = int(config.num_attention_heads), self.encoder.dim
+        plain, texts = self.file(PLAIN), self.calibration
+        pad_id = int(self.encoder.tokenizer.pad_token_id)
+        return {
+            PLAIN: lambda out: export_onnx(self.encoder, out, opset=self.opset),
+            FUSED: self._fuse,
+            "fp16": lambda out: export_onnx(self.encoder, out, opset=self.opset, half=True),
+            "int8": lambda out: quantize_int8(plain, out, texts, pad_id=pad_id),
+            "int4": lambda out: quantize_int4(plain, out, texts, num_heads=heads, hidden_size=width),
+        }
+
+    def _fuse(self, out: Path) -> None:
+        heads = int(self.encoder.backbone.config.num_attention_heads)
+        report = fuse(self.file(PLAIN), out, num_heads=heads, hidden_size=self.encoder.dim)
+        if not (report.attention or report.residual_sum or report.bias_gelu):
+            remove_variant(self.draft, FUSED)
+            raise _NothingToFuseError
+
+
+def ordinary_tokens(tokenizer: Any) -> list[int]:
+    """Return the ids of the tokens that text is made of: neither special nor set aside by the tokenizer's makers."""
+    special = set(tokenizer.all_special_ids)
+    vocabulary = tokenizer.get_vocab().items()
+    return sorted(i for token, i in vocabulary if i not in special and not token.startswith("[unused"))
+
+
+def remove_variant(draft: Path, name: str) -> None:
+    """Remove a variant's graph and its own weights beside it."""
+    file = draft / VARIANT_FILES[name]
+    for path in (file, _beside(file)):
+        path.unlink(missing_ok=True)
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(file.name + "_data")

@@ -1,0 +1,97 @@
+"""How far each precision may be from the fp32 vectors of torch. All limits stand here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+
+from mirrorkit.bundle import Precision
+from mirrorkit.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Limits for one precision; the texts are at least 256 real and awkward ones, the vectors of unit length."""
+
+    cosine_min: float  # at least; of a text's vector and its reference, the worst text
+    cosine_p1: float  # at least; the first percentile over the texts
+    cosine_mean: float  # at least; mean over the texts
+    max_abs: float  # at most; difference in any component of any vector
+    spearman: float  # at least; rank correlation of the similarities of all pairs of texts
+    overlap: float  # at least; share of the 10 nearest neighbours that stay among them, mean over the texts
+    invariance: float  # at most; difference in any component between a text alone, in a batch, and padded
+    overridden: tuple[str, ...] = ()  # the limits that the user set
+
+    def limits(self) -> dict[str, float]:
+        """Return the limits by name."""
+        return {name: value for name, value in asdict(self).items() if name != "overridden"}
+
+
+AT_MOST = ("max_abs", "invariance")  # the others are "at least"
+
+THRESHOLDS = {
+    # What summing in another order costs. A wrong mask, offset or weight costs a hundred times more.
+    Precision.FP32: Thresholds(
+        cosine_min=0.99999,
+        cosine_p1=0.99999,
+        cosine_mean=0.999999,
+        max_abs=1e-4,
+        spearman=0.9999,
+        overlap=0.99,
+        invariance=5e-5,
+    ),
+    # Half precision has 11 bits: some 5e-4 a component, and nothing a ranking notices.
+    Precision.FP16: Thresholds(
+        cosine_min=0.9995,
+        cosine_p1=0.9995,
+        cosine_mean=0.9999,
+        max_abs=5e-3,
+        spearman=0.999,
+        overlap=0.97,
+        invariance=1e-3,
+    ),
+    # Scores on STS move by hundredths of a point at a mean of 0.99. A text that says one token forty times is unstable
+    # in the model itself: what the eighth bit loses grows from layer to layer. So of a hundred texts one may be
+    # anywhere (the lowest is shown all the same), the rest may not. What a text's neighbours in the batch may change
+    # is the promise of this variant.
+    Precision.INT8: Thresholds(
+        cosine_min=0.0,
+        cosine_p1=0.95,
+        cosine_mean=0.99,
+        max_abs=1.0,
+        spearman=0.98,
+        overlap=0.85,
+        invariance=1e-3,
+    ),
+    # For where size is everything: rankings hold on the whole, single neighbours change.
+    Precision.INT4: Thresholds(
+        cosine_min=0.0,
+        cosine_p1=0.80,
+        cosine_mean=0.95,
+        max_abs=1.0,
+        spearman=0.93,
+        overlap=0.70,
+        invariance=1e-3,
+    ),
+}
+
+
+def thresholds_for(precision: Precision, overrides: Mapping[str, float] | None = None) -> Thresholds:
+    """Return the limits of a precision with the user's own in place of some.
+
+    Raises ConfigError for a limit that there is not or that no measurement could meet or miss.
+    """
+    limits = THRESHOLDS[precision]
+    chosen = {name: value for name, value in (overrides or {}).items() if value is not None}
+    known = [f.name for f in fields(Thresholds) if f.name != "overridden"]
+    for name, value in chosen.items():
+        if name not in known:
+            raise ConfigError(f"threshold {name!r}: must be one of {', '.join(known)}")
+        lowest = 0.0 if name in AT_MOST or name == "overlap" else -1.0
+        highest = 2.0 if name in AT_MOST else 1.0
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ConfigError(f"threshold {name}: must be a number, is {value!r}")
+        if not lowest <= value <= highest:
+            raise ConfigError(f"threshold {name} {value:g}: must be from {lowest:g} to {highest:g}")
+    return replace(limits, **chosen, overridden=tuple(sorted(chosen)))  # type: ignore[arg-type]

@@ -1,0 +1,95 @@
+"""The C++ library under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer and libFuzzer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bundles import bundle_of
+from tests.cpp.building import build, framed, onnxruntime_library, succeed
+from tests.cpp.families import FAMILIES
+from tests.cpp.strings import AWKWARD, fuzz
+
+pytestmark = pytest.mark.slow
+
+STRINGS = 3_000  # for each tokenizer; the sanitizers make it ten times slower
+TEXT_RUNS, FILE_RUNS = 100_000, 20_000  # inputs that libFuzzer tries
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> list[Path]:
+    """Return the files of one tokenizer of every family."""
+    folder = tmp_path_factory.mktemp("tokenizers")
+    for name, make in FAMILIES.items():
+        make().save(str(folder / f"{name}.json"))
+    return [*sorted(folder.iterdir()), tiny / "tokenizer.json"]
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("torch", reason="needs the export extra")
+    return bundle_of(tiny, ["fp32"], tmp_path_factory)
+
+
+def test_no_memory_error_or_leak(
+    bundle: Path, tokenizers: list[Path], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    built = build("asan", tmp_path_factory)
+    suppressions = tmp_path / "leaks"
+    suppressions.write_text("leak:libonnxruntime\n", encoding="utf-8")
+    env = {"LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0", "ASAN_OPTIONS": "detect_leaks=1"}
+    for program in ("api_test", "threads_test"):
+        assert succeed([built / "tests" / program, bundle, onnxruntime_library()], env=env) == b"ok\n"
+    data = framed([*AWKWARD, *fuzz(STRINGS, SEED)])
+    for tokenizer in tokenizers:
+        assert len(succeed([built / "tests" / "token_ids", tokenizer, "64"], data=data, env=env)) > STRINGS
+
+
+def test_no_data_race(bundle: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    built = build("tsan", tmp_path_factory)
+    suppressions = tmp_path / "races"
+    # ONNX Runtime is not instrumented: its locks are not seen, but some of its unlocks are. The library itself has no
+    # mutex to misuse.
+    suppressions.write_text("called_from_lib:libonnxruntime.so\n", encoding="utf-8")
+    env = {"TSAN_OPTIONS": f"suppressions={suppressions}:halt_on_error=1:report_mutex_bugs=0"}
+    assert succeed([built / "tests" / "threads_test", bundle, onnxruntime_library()], env=env) == b"ok\n"
+
+
+def test_fuzzed_texts(tokenizers: list[Path], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    built = build("fuzz", tmp_path_factory, "clang++")
+    for i, text in enumerate(AWKWARD):
+        (tmp_path / str(i)).write_bytes(bytes([i]) + text.encode())
+    env = {"MIRRORKIT_FUZZ_TOKENIZERS": ":".join(map(str, tokenizers))}
+    fuzzer = built / "tests" / "fuzz_text"
+    succeed([fuzzer, f"-runs={TEXT_RUNS}", f"-seed={SEED}", "-max_len=400", tmp_path], env=env)
+
+
+def test_fuzzed_tokenizer_files(
+    tokenizers: list[Path], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    built = build("fuzz", tmp_path_factory, "clang++")
+    for file in tokenizers:  # small ones: the vocabularies cut to what holds together
+        value = json.loads(file.read_text(encoding="utf-8"))
+        vocab = value["model"]["vocab"]
+        value["model"]["vocab"] = dict(list(vocab.items())[:40]) if isinstance(vocab, dict) else vocab[:40]
+        value["model"] |= {"merges": []} if "merges" in value["model"] else {}
+        value["added_tokens"] = [
+            token for token in value["added_tokens"] if token["content"] in value["model"]["vocab"]
+        ]
+        (tmp_path / file.parent.name).mkdir(exist_ok=True)
+        (tmp_path / file.parent.name / file.name).write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    corpus = [folder for folder in tmp_path.iterdir() if folder.is_dir()]
+    fuzzer = built / "tests" / "fuzz_tokenizer"
+    succeed([fuzzer, f"-runs={FILE_RUNS}", f"-seed={SEED}", "-max_len=8000", *corpus])
+
+
+def test_fuzzed_manifests(bundle: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    built = build("fuzz", tmp_path_factory, "clang++")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "mirrorkit.json").write_bytes((bundle / "mirrorkit.json").read_bytes())
+    fuzzer = built / "tests" / "fuzz_manifest"
+    succeed([fuzzer, f"-runs={FILE_RUNS}", f"-seed={SEED}", corpus], env={"TMPDIR": str(tmp_path)})

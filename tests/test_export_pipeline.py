@@ -1,0 +1,235 @@
+"""Export models to bundles: what is published, what is not, and what is written about it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the train extra")
+pytest.importorskip("onnx", reason="needs the export extra")
+
+from exports import edited, noisy, traced_once
+
+from mirrorkit import SentenceEncoder
+from mirrorkit.bundle import VARIANT_FILES, Graph, Precision, check_file, read_bundle
+from mirrorkit.exporter import variants
+from mirrorkit.exporter.files import card_rows, corpus_at_hand
+from mirrorkit.exporter.pipeline import export_bundle
+from mirrorkit.exporter.result import ExportResult, NothingPublishedError
+from mirrorkit.layout import Pooling, read_layout
+from mirrorkit.runtime.encoder import Encoder
+from mirrorkit.verification.golden import read_goldens
+from mirrorkit.verification.problem import Stage
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with traced_once(tmp_path_factory):
+        yield tmp_path_factory.mktemp("export")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_random: Callable[[str], Path], home: Path) -> Path:
+    """Return a sentence-transformers folder that pools by cls."""
+    SentenceEncoder.load(tiny_random("bert"), pooling="cls").save(home / "model")
+    return home / "model"
+
+
+@pytest.fixture(scope="module")
+def result(model: Path, home: Path) -> ExportResult:
+    """Return an export of fp32 and fp16; do not write into its bundle."""
+    return export_bundle(model, home / "bundle", precision=["fp32", "fp16"])
+
+
+def quantize_badly(source: Path, out: Path, *_: object, **__: object) -> None:
+    edited(source, out, noisy(2.0))
+
+
+def test_a_bundle_holds_all_that_it_promises(result: ExportResult, model: Path) -> None:
+    assert result.ok
+    bundle = read_bundle(result.bundle)
+    for name in bundle.files:
+        check_file(bundle, name)
+    assert (bundle.architecture, bundle.dim, bundle.max_length, bundle.pad_token_id) == ("bert", 32, 64, 0)
+    assert bundle.pooling is Pooling.CLS
+    assert list(bundle.variants) == list(result.variants) == ["fp32", "fp32-fused", "fp16"]
+    assert [v.graph for v in bundle.variants.values()] == [Graph.ONNX, Graph.ONNXRUNTIME, Graph.ONNX]
+    assert bundle.variants["fp32-fused"].data_files == ("onnx/model.onnx",)
+    listed = {f.relative_to(result.bundle).as_posix() for f in result.bundle.rglob("*") if f.is_file()}
+    assert listed == {*bundle.files, "mirrorkit.json"}
+    assert {"vocab.txt", "special_tokens_map.json", "model.safetensors", "golden.jsonl", "README.md"} <= listed
+    config = json.loads((result.bundle / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert config["model_max_length"] == 64
+    assert read_layout(result.bundle) == read_layout(model).__class__(result.bundle, Pooling.CLS, 64, False)
+
+
+def test_the_runtime_gives_the_models_own_vectors(result: ExportResult, model: Path, real_texts: list[str]) -> None:
+    expected = SentenceEncoder.load(model).encode(real_texts)
+    for name, allowed in (("fp32", 1e-5), ("fp16", 5e-3)):
+        assert np.abs(Encoder(result.bundle, name).encode(real_texts) - expected).max() < allowed
+    again = SentenceEncoder.load(result.bundle)  # the bundle is a model folder as well
+    assert np.array_equal(again.encode(real_texts), expected)
+
+
+def test_goldens_are_the_models_vectors_to_the_bit(result: ExportResult, model: Path) -> None:
+    goldens = read_goldens(result.bundle / "golden.jsonl", 32)
+    encoder = SentenceEncoder.load(model)
+    assert len(goldens.texts) == 64
+    assert {"", "[SEP] </s>"} <= set(goldens.texts)
+    for i, ids in enumerate(goldens.ids[row] for row in range(64)):
+        assert np.array_equal(ids, encoder.tokenize([goldens.texts[i]])[0])
+    assert np.abs(goldens.vectors - encoder.encode(goldens.texts)).max() < 1e-6
+
+
+def test_vocab_txt_is_the_vocabulary_in_order(result: ExportResult) -> None:
+    vocabulary = json.loads((result.bundle / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    lines = (result.bundle / "vocab.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    assert {token: i for i, token in enumerate(lines)} == vocabulary
+
+
+def test_the_report_says_what_was_measured_and_allowed(result: ExportResult) -> None:
+    printed = json.loads(json.dumps(result.as_dict()))
+    assert printed["bundle"] == str(result.bundle)
+    fp16 = printed["variants"]["fp16"]
+    assert fp16["file"] == "onnx/model_fp16.onnx"
+    assert fp16["bytes"] == (result.bundle / fp16["file"]).stat().st_size
+    assert fp16["published"] is True
+    assert fp16["texts"] >= 256
+    for figure in ("cosine_min", "cosine_mean", "spearman", "overlap"):
+        assert fp16["allowed"][figure] <= fp16[figure] <= 1
+    for figure in ("max_abs", "invariance"):
+        assert 0 < fp16[figure] <= fp16["allowed"][figure]
+    recorded = read_bundle(result.bundle).variants["fp16"].report
+    assert {key: fp16[key] for key in recorded} == recorded
+
+
+def test_the_card_has_sizes_and_parity(result: ExportResult) -> None:
+    card = (result.bundle / "README.md").read_text(encoding="utf-8")
+    for variant in result.variants.values():
+        (row,) = (line for line in card.splitlines() if line.startswith(f"| {variant.name} |"))
+        assert variant.file in row
+        assert f"{variant.bytes / 1e6:.1f}" in row
+        assert variant.verification is not None
+        assert f"{variant.verification.figures['cosine_mean']:.6f}" in row
+    assert 'Encoder("bundle")' in card
+    assert "PoolingType.CLS" in card
+    assert str(result.bundle.parent) not in card
+
+
+def test_a_variant_that_fails_is_left_out_and_told(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setattr(variants, "quantize_int8", quantize_badly)
+    result = export_bundle(model, tmp_path / "bundle", precision=["fp32", "int8"], optimize=False)
+    assert not result.ok
+    assert result.published
+    assert list(read_bundle(result.bundle).variants) == ["fp32"]
+    assert not (result.bundle / VARIANT_FILES["int8"]).exists()
+    failed = result.variants["int8"]
+    assert {problem.stage for problem in failed.problems} == {Stage.NUMBERS}
+    assert "int8: cosine_min" in failed.problems[0].line()
+    assert failed.as_dict()["published"] is False
+
+
+def test_limits_of_the_users_own_are_recorded(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setattr(variants, "quantize_int8", quantize_badly)
+    limits = {"cosine_min": -1.0, "cosine_mean": -1.0, "max_abs": 2.0, "spearman": -1.0, "overlap": 0.0}
+    result = export_bundle(model, tmp_path / "bundle", precision=["fp32", "int8"], optimize=False, thresholds=limits)
+    assert result.ok
+    report = read_bundle(result.bundle).variants["int8"].report
+    assert report["overridden"] == sorted(limits)
+    assert report["allowed"]["max_abs"] == 2.0
+    assert "limits of the user's own" in (result.bundle / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("precision", [["fp32", "fp16"], ["fp16"]])
+def test_nothing_is_published_when_fp32_fails(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path, precision: list[str]
+) -> None:
+    export = vars(variants)["export_onnx"]
+
+    def badly(encoder: Any, file: Path, **options: Any) -> None:
+        export(encoder, file, **options)
+        edited(file, file, noisy(0.1))
+
+    monkeypatch.setattr(variants, "export_onnx", badly)
+    with pytest.raises(NothingPublishedError, match="fp32 failed verification: fp32: cosine_min") as caught:
+        export_bundle(model, tmp_path / "bundle", precision=precision)
+    assert list(tmp_path.iterdir()) == []
+    assert caught.value.result.as_dict()["bundle"] is None
+    assert not caught.value.result.variants["fp32"].published
+
+
+def test_fp32_is_left_out_where_it_was_not_asked_for(model: Path, tmp_path: Path, home: Path) -> None:
+    result = export_bundle(model, tmp_path / "bundle", precision=["fp16"])
+    assert result.ok
+    assert list(result.variants) == ["fp16"]
+    assert [f.name for f in (result.bundle / "onnx").iterdir()] == ["model_fp16.onnx"]
+    assert Encoder(result.bundle).variant == "fp16"
+
+
+def test_a_length_of_the_users_own(model: Path, tmp_path: Path, home: Path) -> None:
+    result = export_bundle(model, tmp_path / "bundle", precision=["fp32"], optimize=False, max_length=16)
+    assert read_bundle(result.bundle).max_length == 16
+    assert max(len(read_goldens(result.bundle / "golden.jsonl", 32).ids[i]) for i in range(64)) == 16
+    assert read_layout(result.bundle).max_length == 16
+
+
+def test_two_exports_are_the_same_bit_for_bit(model: Path, tmp_path: Path, result: ExportResult) -> None:
+    again = export_bundle(model, tmp_path / "bundle", precision=["fp32", "fp16"])
+    assert read_bundle(again.bundle).files == read_bundle(result.bundle).files
+    assert (again.bundle / "mirrorkit.json").read_bytes() == (result.bundle / "mirrorkit.json").read_bytes()
+
+
+def test_calibration_text_is_the_users_filled_up(model: Path, tmp_path: Path, home: Path) -> None:
+    file = tmp_path / "few.txt"
+    file.write_text("one line of mine\nanother line of mine\n", encoding="utf-8")
+    result = export_bundle(model, tmp_path / "bundle", precision=["fp32"], optimize=False, calibration=file)
+    assert result.calibration["name"] == "few.txt"
+    assert read_bundle(result.bundle).provenance["calibration"] == result.calibration
+    assert "one line of mine" in read_goldens(result.bundle / "golden.jsonl", 32).texts
+    verified = result.variants["fp32"].verification
+    assert verified is not None
+    assert verified.texts >= 256
+
+
+@pytest.mark.slow
+def test_the_corpus_of_the_model_card_is_taken_where_it_lies_near(tmp_path: Path) -> None:
+    from mirrorkit import finetune
+
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("".join(f"string number {n} of the corpus\n" for n in range(300)), encoding="utf-8")
+    finetune("tiny", corpus, tmp_path / "model", pooling="cls", batch_size=64, limit=64, device="cpu")
+    rows = card_rows(tmp_path / "model")
+    assert rows["corpus"].startswith("corpus.txt, ")
+    result = export_bundle(tmp_path / "model", tmp_path / "bundle", precision=["fp32"], optimize=False)
+    assert result.calibration["name"] == "corpus.txt"
+    card = (result.bundle / "README.md").read_text(encoding="utf-8")
+    assert f"| corpus sha256 | {rows['corpus sha256']} |" in card
+    assert corpus_at_hand(tmp_path / "model", {**rows, "corpus": "../corpus.txt, 3 bytes, "}) is None
+    corpus.write_text("changed\n", encoding="utf-8")
+    assert corpus_at_hand(tmp_path / "model", rows) is None
+
+
+@pytest.mark.slow
+def test_every_precision_of_the_shipped_model_is_published(tiny: Path, tmp_path: Path) -> None:
+    result = export_bundle(tiny, tmp_path / "bundle", precision=list(Precision))
+    assert result.ok, [p.line() for v in result.variants.values() for p in v.problems]
+    sizes = {name: variant.bytes for name, variant in result.variants.items()}
+    assert sizes["fp32-fused"] < 1e6
+    assert sizes["int4"] < sizes["int8"] < sizes["fp16"] < sizes["fp32"]
+
+
+@pytest.mark.slow
+def test_every_architecture_is_published_in_fp32_and_fp16(architecture: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(architecture, tmp_path / "model"))
+    result = export_bundle(folder, tmp_path / "bundle", precision=["fp32", "fp16"], pooling="mean")
+    assert result.ok, [p.line() for v in result.variants.values() for p in v.problems]
