@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,16 +15,16 @@ from benchmarks.encode import Contestant
 from mirrorkit.errors import ConfigError
 
 
-def run_of(speed: float, p50: float) -> dict[str, object]:
+def run_of(speed: float, p50: float) -> dict[str, Any]:
     return {"sentences_per_second": [speed / 2, speed], "p50_ms": p50, "p90_ms": p50, "load_seconds": 1.0}
 
 
-RUNS = {
+RUNS: dict[str, list[dict[str, Any]]] = {
     "GEMM peak": [{"gflops": 100.0}, {"gflops": 90.0}],
     "sentence-transformers torch": [run_of(100, 10), run_of(50, 20)],
     "mirrorkit int8": [run_of(300, 2), run_of(200, 2)],
 }
-RECORD = {
+RECORD: dict[str, Any] = {
     "model": "some-model",
     "date": "2026-01-01",
     "hardware": {"cpu": "a cpu", "cores": 2, "gpu": None, "load_average": None},

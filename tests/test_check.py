@@ -15,14 +15,13 @@ import pytest
 pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnx", reason="needs the export extra")
 
-from bundles import make_foreign
-from exports import after_pooling, edited, graph_of, noisy, traced_once
-
 from mirrorkit.bundle import MANIFEST, VARIANT_FILES, sha256_of
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.exporter.pipeline import export_bundle
 from mirrorkit.verification.check import CheckResult, check_bundle
 from mirrorkit.verification.problem import Severity, Stage, errors
+from tests.bundles import make_foreign
+from tests.exports import after_pooling, edited, graph_of, noisy, traced_once
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,12 @@ import pytest
 
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnx", reason="needs the export extra, to make what is run")
-from bundles import make_foreign
 from typer.testing import CliRunner, Result
 
 import mirrorkit
 from mirrorkit.cli import app
 from mirrorkit.runtime.encoder import Encoder
+from tests.bundles import make_foreign
 
 TEXTS = ["The museum opens at nine.", "", "[red] is no colour here"]
 COMMAND = [sys.executable, "-c", "from mirrorkit.cli import app; app()"]

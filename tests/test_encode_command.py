@@ -15,13 +15,13 @@ pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnx", reason="needs the export extra, to make what is run")
 pytest.importorskip("pyarrow", reason="needs the parquet extra")
 import pyarrow as pa
-from bundles import make_foreign
 from pyarrow import parquet
 
 from mirrorkit.errors import ConfigError, CorpusError, OutputError
 from mirrorkit.runtime import encode_file as job
 from mirrorkit.runtime.encode_file import encode_file
 from mirrorkit.runtime.encoder import Encoder
+from tests.bundles import make_foreign
 
 TEXTS = ["The museum opens at nine.", "", "ÇA COÛTE 3,50 €", "  ", 'a "quoted", word', "last\u2028one"]
 MANY = [f"sentence number {i}" for i in range(50)]

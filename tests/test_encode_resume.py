@@ -15,13 +15,13 @@ import pytest
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnx", reason="needs the export extra, to make what is run")
 pytest.importorskip("pyarrow", reason="needs the parquet extra")
-from bundles import make_foreign
 from pyarrow import parquet
 
 from mirrorkit.errors import BundleError, OutputError
 from mirrorkit.runtime import encode_file as job
 from mirrorkit.runtime.encode_file import encode_file
 from mirrorkit.runtime.encoder import Encoder
+from tests.bundles import make_foreign
 
 ROWS = [f"sentence number {i}" for i in range(50)]
 

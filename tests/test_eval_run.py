@@ -78,7 +78,7 @@ def test_a_bundle_is_scored_without_torch_and_as_its_model_is(
 ) -> None:
     for module, extra in (("torch", "train"), ("onnxscript", "export"), ("onnxruntime", "onnx"), ("scipy", "train")):
         pytest.importorskip(module, reason=f"needs the {extra} extra")
-    from bundles import bundle_of
+    from tests.bundles import bundle_of
 
     bundle = bundle_of(tiny, ("fp32",), tmp_path_factory)
     options = everything(benchmark)

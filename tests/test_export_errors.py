@@ -19,14 +19,13 @@ import pytest
 pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnx", reason="needs the export extra")
 
-from exports import traced_once
-
 from mirrorkit import SentenceEncoder
 from mirrorkit.bundle import read_bundle
 from mirrorkit.errors import ConfigError, CorpusError, ExportError, MirrorkitError, ModelError, OutputError
 from mirrorkit.exporter import pipeline, variants
 from mirrorkit.exporter.pipeline import export_bundle
 from mirrorkit.verification.check import check_bundle
+from tests.exports import traced_once
 
 FAST: dict[str, Any] = {"precision": ["fp32"], "optimize": False}
 

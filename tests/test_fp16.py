@@ -12,10 +12,10 @@ pytest.importorskip("onnxscript", reason="needs the export extra")
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 import onnx
 import torch
-from graphs import Floats, assert_like_torch, ids_of, run
 
 from mirrorkit.exporter.graph import export_onnx
 from mirrorkit.model import SentenceEncoder
+from tests.graphs import Floats, assert_like_torch, ids_of, run
 
 FULL, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
 

@@ -15,7 +15,6 @@ pytest.importorskip("onnxscript", reason="needs the export extra")
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 import onnx
 import onnx_ir as ir
-from graphs import assert_like_torch, ids_of, run
 
 from mirrorkit.errors import ExportError
 from mirrorkit.exporter import onnxfile
@@ -23,6 +22,7 @@ from mirrorkit.exporter.fusion import FusionReport, fuse
 from mirrorkit.exporter.graph import export_onnx
 from mirrorkit.exporter.masks import is_padding_mask
 from mirrorkit.model import SentenceEncoder
+from tests.graphs import assert_like_torch, ids_of, run
 
 TOLERANCE = 1e-5  # absolute, as for the plain graph
 UNFUSED = {"deberta-v2", "modernbert"}  # relative positions inside the product; rotated queries and keys

@@ -17,13 +17,13 @@ pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 import onnx
 import onnx_ir as ir
 import torch
-from graphs import assert_like_torch, attention_of, ids_of, run
 
 from mirrorkit.bundle import AXES, INPUTS, OUTPUTS
 from mirrorkit.errors import ExportError
 from mirrorkit.exporter import onnxfile
 from mirrorkit.exporter.graph import export_onnx
 from mirrorkit.model import SentenceEncoder
+from tests.graphs import assert_like_torch, attention_of, ids_of, run
 
 TOLERANCE = 1e-5  # absolute; fp32 sums in another order
 

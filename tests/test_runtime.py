@@ -15,10 +15,9 @@ import pytest
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnxscript", reason="needs the export extra, to make what is run")
 
-from bundles import bundle_of, make_foreign, table
-
 from mirrorkit import SentenceEncoder
 from mirrorkit.runtime.encoder import Encoder, _batches
+from tests.bundles import bundle_of, make_foreign, table
 
 ALIKE = 2e-6  # fp32 on two backends that add in different orders; 3e-7 was seen
 

@@ -13,13 +13,12 @@ import pytest
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnx", reason="needs the export extra, to make what is run")
 
-from bundles import make_foreign, save_graph, table
-
 from mirrorkit.bundle import Bundle, Graph, Precision, Variant, record_files, write_manifest
 from mirrorkit.errors import BundleError, ConfigError, MirrorkitError
 from mirrorkit.layout import Pooling
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.runtime.session import open_session
+from tests.bundles import make_foreign, save_graph, table
 
 MODEL = "onnx/model.onnx"
 

@@ -18,10 +18,9 @@ import pytest
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnx", reason="needs the export extra, to make what is run")
 
-from bundles import make_foreign
-
 from mirrorkit.errors import ConfigError
 from mirrorkit.runtime.encoder import Encoder
+from tests.bundles import make_foreign
 
 TEXTS = [f"sentence number {i} " * (1 + i % 5) for i in range(300)]
 EXACT: dict[str, Any] = {"rtol": 0, "atol": 1e-6}

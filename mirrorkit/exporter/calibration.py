@@ -1,4 +1,4 @@
-"""The texts that ranges are taken over: a file of the user's, the corpus the model was trained on, or a shipped sample."""
+"""The texts that ranges are taken over: a file of the user's, or a shipped sample."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 import mirrorkit
+from mirrorkit.batching import RaggedIds
 from mirrorkit.errors import CorpusError
 from mirrorkit.readers import Source
 
 SHIPPED = Path(mirrorkit.__file__).parent / "assets" / "calibration.txt"
 MAX_TEXTS = 512
+STIRRED = 0.2  # share of tokens
 MAX_CHARACTERS = 20_000  # of one text; no model reads further
 
 
@@ -24,24 +28,35 @@ class CalibrationText:
     sha256: str  # of the file as stored
 
 
-def calibration_texts(
-    file: str | None, card_corpus: str | Path | None = None, limit: int = MAX_TEXTS
-) -> CalibrationText:
+def calibration_texts(file: str | None, column: str | None = None, *, limit: int = MAX_TEXTS) -> CalibrationText:
     """Return an even sample of at most `limit` distinct texts, in the order of the file.
 
-    From `file` (txt, csv, tsv, jsonl, parquet, .gz; "-" is standard input), else from `card_corpus`, the corpus that
-    the model's card names, where that can be read, else from the shipped sample. Raises CorpusError for a `file` that
-    cannot be read or holds no text.
+    From `file` (txt, csv, tsv, jsonl, parquet, .gz; "-" is standard input), whose text is in `column`, a name or a
+    number, else from the shipped sample. Raises CorpusError for a file that cannot be read or holds no text.
     """
-    if file is not None:
-        return _read(file, limit)
-    if card_corpus is not None and Path(card_corpus).is_file():
-        return _read(str(card_corpus), limit)
-    return _read(str(SHIPPED), limit)
+    return _read(file, column, limit) if file is not None else _read(str(SHIPPED), None, limit)
 
 
-def _read(file: str, limit: int) -> CalibrationText:
-    source = Source(file, None, 1)
+def stirred(ids: RaggedIds, vocabulary: Sequence[int]) -> RaggedIds:
+    """Return the texts, and a copy of every other one in which one token in five is any of the `vocabulary`.
+
+    No sample holds every token, and those it lacks reach further than those it has: ranges that knew the sample alone
+    would cut them off.
+    """
+    draw = np.random.default_rng(0)
+    tokens = np.asarray(vocabulary, dtype=np.int32)
+    rows = [ids[i] for i in range(len(ids))]
+    for row in rows[::2]:
+        copy = row.copy()
+        swapped = draw.random(len(row)) < STIRRED
+        swapped[[0, -1]] = False  # where the special tokens stand
+        copy[swapped] = draw.choice(tokens, int(swapped.sum()))
+        rows.append(copy)
+    return RaggedIds.from_blocks([[row.tolist() for row in rows]])
+
+
+def _read(file: str, column: str | None, limit: int) -> CalibrationText:
+    source = Source(file, [column] if column else None, 1)
     texts = even_sample(_texts(source), limit)
     if not texts:
         raise CorpusError(f"{file}: no text in it; calibration needs at least one, some hundred are better")

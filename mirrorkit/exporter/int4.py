@@ -1,4 +1,9 @@
-"""Four-bit weights in blocks, for where size is everything."""
+"""Quantise a plain graph to four-bit weights in blocks, for where size is everything.
+
+Weights are rounded by GPTQ (Frantar et al. 2023) on what the calibration texts feed them. Activations are rounded to
+eight bits by ONNX Runtime as it goes, block by block of each token, so that here too no text's vector depends on its
+neighbours in a batch. Embedding tables stay at eight bits: at four they would lose more than all the matrices do.
+"""
 
 from __future__ import annotations
 
@@ -8,97 +13,102 @@ import numpy as np
 import numpy.typing as npt
 
 from mirrorkit.batching import RaggedIds
+from mirrorkit.bundle import Graph
 from mirrorkit.errors import ExportError
-from mirrorkit.exporter.int8 import QuantizationReport
-from mirrorkit.exporter.products import DOMAIN, constant, fused_model, groups_of, products, sampled, save_replaced
-from mirrorkit.exporter.rounding import Codes, Floats, round_weights
-from mirrorkit.exporter.tables import shrink_tables
+from mirrorkit.exporter.onnxfile import write
+from mirrorkit.exporter.quant_graph import (
+    TINY,
+    Floats,
+    QuantizationReport,
+    array_of,
+    put_instead,
+    quantize_tables,
+    sum_residuals,
+    weight_groups,
+)
+from mirrorkit.exporter.quant_round import gptq, hessian_of
+from mirrorkit.exporter.quant_stats import group_activations, sample_of
+from mirrorkit.exporter.simplify import add_constant
 from mirrorkit.extras import require
 
-require("onnx", extra="export")
-import onnx
-from onnx import helper, numpy_helper
+require("onnxscript", extra="export")
+import onnx_ir as ir
+from onnx_ir.passes import common
 
-BLOCK = 32  # weights of one output that share a scale
-LOWEST, HIGHEST = -8, 7
-_SHRINKS = (1.0, 0.95, 0.9, 0.85, 0.8)  # of a block's full range; the best of them loses least on the weights
+DOMAIN = "com.microsoft"
+BLOCK = 32  # weights of one column that share a scale
+LOW, HIGH = -8, 7
+CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8)  # shares of a block's largest value that its scale may be cut to
 
 
-def quantize_int4(
-    source: Path, out: Path, calibration: RaggedIds, *, num_heads: int, hidden_size: int
-) -> QuantizationReport:
-    """Write the plain fp32 graph `source` with 4-bit weights and int8 tables for ONNX Runtime, in one file.
+def quantize_int4(source: Path, out: Path, calibration: RaggedIds, *, pad_id: int) -> QuantizationReport:
+    """Write the int4 form of the plain graph `source` to `out`, rounded on the texts of `calibration`.
 
-    Weights are rounded by GPTQ on the texts `calibration`; activations are rounded to 8 bits by ONNX Runtime as it
-    goes, block by block of each token, so that a text's vector is its own here too.
-    Raises ExportError where there is no product to quantise.
+    Raises ExportError where there is nothing to quantise or calibrate on, and for activations that are not finite.
     """
-    model = fused_model(source, num_heads, hidden_size)
-    nodes = products(model)
-    if not nodes or not len(calibration):
-        raise ExportError(f"{source}: nothing to quantise in this graph" if not nodes else "no text to calibrate with")
-    added: list[onnx.TensorProto] = []
-    shapes: dict[str, tuple[int, int]] = {}
-    worst = 0.0
-    for group, fed in sampled(model, groups_of(nodes), calibration):
-        inputs = fed.rows
-        for name in group.weights:
-            weights = constant(model, name)
-            scales = _scales(weights)
-            steps = np.repeat(scales, BLOCK, axis=0)[: len(weights)]
-            codes = round_weights(weights, inputs, steps, LOWEST, HIGHEST)
-            exact = inputs @ weights
-            difference = inputs @ (codes * steps) - exact
-            worst = max(worst, float(np.mean(difference**2) / max(float(np.mean(exact**2)), 1e-12)))
-            added += [
-                numpy_helper.from_array(_packed(codes), f"{name}/int4"),
-                numpy_helper.from_array(np.ascontiguousarray(scales.T), f"{name}/scale"),
-            ]
-            shapes[name] = (weights.shape[0], weights.shape[1])
-    looked_up, tables, count = shrink_tables(model)
-    named = {node.output[0] for node in nodes}
-    replaced = [_lowered(n, shapes[n.input[1]]) if n.output[0] in named else n for n in looked_up]
-    save_replaced(model, replaced, [*added, *tables], out)
-    return QuantizationReport(len(nodes), count, (), worst)
+    model = ir.load(source)
+    graph = model.graph
+    groups = weight_groups(graph)
+    if not groups:
+        raise ExportError(f"{source}: no multiplication by a weight matrix in it, so there is nothing to quantise")
+    rows = sample_of(calibration)
+    matrices = 0
+    for number, values in enumerate(group_activations(source, calibration, rows, pad_id)):
+        hessian = hessian_of(values)
+        for i, weight in enumerate(groups[number].weights):
+            packed, scales = _rounded(array_of(weight), hessian)
+            name = f"int4.{number}.weight{i}"
+            constants = (add_constant(graph, name, packed), add_constant(graph, f"{name}.scale", scales))
+            for node in [node for node in groups[number].nodes if node.inputs[1] is weight]:
+                put_instead(graph, node, [_product(node, constants, array_of(weight).shape)])
+            matrices += 1
+    tables = quantize_tables(graph)
+    sum_residuals(graph)
+    model.opset_imports[DOMAIN] = 1
+    common.RemoveUnusedNodesPass()(model)
+    common.TopologicalSortPass()(model)
+    write(model, out)
+    tokens = int(calibration.lengths[rows].sum())
+    return QuantizationReport(Graph.ONNXRUNTIME, matrices, tables, 4, 8, tokens, out.stat().st_size)
 
 
-def _lowered(node: onnx.NodeProto, shape: tuple[int, int]) -> onnx.NodeProto:
-    fed, weight = node.input
-    return helper.make_node(
-        "MatMulNBits",
-        [fed, f"{weight}/int4", f"{weight}/scale"],
-        list(node.output),
-        domain=DOMAIN,
-        K=shape[0],
-        N=shape[1],
-        bits=4,
-        block_size=BLOCK,
-        accuracy_level=4,  # products in int8
-    )
+def _product(node: ir.Node, constants: tuple[ir.Value, ir.Value], shape: tuple[int, ...]) -> ir.Node:
+    sizes = {"K": shape[0], "N": shape[1], "bits": 4, "block_size": BLOCK}
+    attributes = {**sizes, "accuracy_level": 4}  # activations in int8
+    inputs = [node.inputs[0], *constants]
+    return ir.node("MatMulNBits", inputs, domain=DOMAIN, attributes=attributes, name=f"{node.name}/MatMulNBits")
 
 
-def _scales(weights: Floats) -> Floats:
-    """Return the scale [blocks, n] of each block with which rounding to the nearest loses least."""
-    k, n = weights.shape
-    padded = np.zeros((-(-k // BLOCK) * BLOCK, n), dtype=np.float32)
-    padded[:k] = weights
-    blocks = padded.reshape(-1, BLOCK, n)
-    # The largest value by magnitude sits at -8, the longer side, whatever its sign: a scale may be negative.
-    largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=1)[:, None], axis=1)[:, 0]
-    full = np.where(largest == 0, 1e-8, largest / LOWEST)
-    best, best_loss = full, np.full(full.shape, np.inf)
-    for shrink in _SHRINKS:
-        scale = (full * shrink)[:, None]
-        loss = ((np.clip(np.rint(blocks / scale), LOWEST, HIGHEST) * scale - blocks) ** 2).sum(axis=1)
-        better = loss < best_loss
-        best, best_loss = np.where(better, scale[:, 0], best), np.where(better, loss, best_loss)
-    return best.astype(np.float32)
+def _rounded(weight: Floats, hessian: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.uint8], Floats]:
+    """Return the codes [columns, blocks, BLOCK / 2] and scales [columns, blocks] of a weight [rows, columns]."""
+    scales = _block_scales(weight)
+    steps = np.repeat(scales, BLOCK, axis=0)[: len(weight)]
+    whole = _padded(gptq(weight, hessian, steps, np.zeros_like(steps), LOW, HIGH))
+    halves = (whole + 8).astype(np.uint8).T.reshape(weight.shape[1], -1, BLOCK // 2, 2)
+    packed = np.ascontiguousarray(halves[..., 0] | halves[..., 1] << 4)  # the first of two in the low half; 8 is zero
+    return packed, np.ascontiguousarray(scales.T)
 
 
-def _packed(codes: Codes) -> npt.NDArray[np.uint8]:
-    """Return [n, blocks, BLOCK / 2]: two codes a byte, the first in the low half, 8 standing for zero."""
-    k, n = codes.shape
-    padded = np.zeros((-(-k // BLOCK) * BLOCK, n), dtype=np.int8)
-    padded[:k] = codes
-    halves = (padded + 8).astype(np.uint8).T.reshape(n, -1, BLOCK // 2, 2)
-    return np.ascontiguousarray(halves[..., 0] | halves[..., 1] << 4)
+def _block_scales(weight: Floats) -> Floats:
+    """Return the scale [blocks, columns] with which each block is rounded best.
+
+    Of the two signs the largest value gets the longer side, down to -8, so a scale may be negative.
+    """
+    blocks = _padded(weight).reshape(-1, BLOCK, weight.shape[1])
+    largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=1)[:, None], axis=1)
+    full = np.where(np.abs(largest) < TINY, TINY, largest / LOW)
+    best, error = full, np.full(full.shape, np.inf, np.float32)
+    for clip in CLIPS:
+        scale = full * np.float32(clip)
+        rounded = np.clip(np.round(blocks / scale), LOW, HIGH) * scale
+        now = ((rounded - blocks) ** 2).sum(axis=1, keepdims=True)
+        best, error = np.where(now < error, scale, best), np.minimum(now, error)
+    found: Floats = best[:, 0].astype(np.float32)
+    return found
+
+
+def _padded(weight: Floats) -> Floats:
+    """Fill up the last block with zeros."""
+    full = np.zeros((-(-len(weight) // BLOCK) * BLOCK, weight.shape[1]), np.float32)
+    full[: len(weight)] = weight
+    return full

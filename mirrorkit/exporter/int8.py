@@ -77,12 +77,11 @@ class _Range:
     def through(self, values: Floats) -> Floats:
         """Return `values` as they are after bytes."""
         whole = np.clip(np.round(values / self.scale) + np.float32(self.zero), 0, LEVELS)
-        return (whole - np.float32(self.zero)) * self.scale
+        coarse: Floats = (whole - np.float32(self.zero)) * self.scale
+        return coarse
 
 
-def quantize_int8(
-    source: Path, out: Path, calibration: RaggedIds, *, pad_id: int, num_heads: int = 0, hidden_size: int = 0
-) -> QuantizationReport:
+def quantize_int8(source: Path, out: Path, calibration: RaggedIds, *, pad_id: int) -> QuantizationReport:
     """Write the int8 form of the plain graph `source` to `out`, ranges taken over the texts of `calibration`.
 
     Raises ExportError where there is nothing to quantise or calibrate on, and for activations that are not finite.
@@ -143,7 +142,7 @@ def _choose_factors(group: Group, inputs: dict[ir.Value, Floats]) -> Floats:
     trials = []
     for strength in STRENGTHS:
         logs = strength * np.log(channel) - (1 - strength) * np.log(column) if strength else np.zeros_like(channel)
-        factors = np.exp(logs - logs.mean()).astype(np.float32)
+        factors: Floats = np.exp(logs - logs.mean()).astype(np.float32)
         trials.append((_error(group, inputs, factors), strength, factors))
     error, strength, factors = min(trials, key=lambda trial: trial[:2])
     log.debug("%s: strength %.2f, relative error %.2g", group.nodes[0].name, strength, error)

@@ -86,7 +86,7 @@ def array_of(value: ir.Value) -> Floats:
 def shift_bias(graph: ir.Graph, node: ir.Node, shift: Floats, name: str) -> None:
     """Add `shift` to the bias of a multiplication; one without a bias is left alone."""
     uses = node.outputs[0].uses()
-    add = uses[0].node if len(uses) == 1 else None
+    add = next(iter(uses)).node if len(uses) == 1 else None
     if add is None or add.op_type != "Add" or add.domain != "":
         return
     bias = other_input(add, node.outputs[0])
@@ -161,10 +161,7 @@ def sum_residuals(graph: ir.Graph) -> None:
         if outer is None or any(row_of(v) is not None for v in outer.inputs):
             continue
         inner = next((add for v in outer.inputs if (add := _biased(v)) is not None), None)
-        if inner is None:
-            parts = list(outer.inputs)
-        else:
-            parts = [*inner.inputs, other_input(outer, inner.outputs[0])]
+        parts = list(outer.inputs) if inner is None else [*inner.inputs, other_input(outer, inner.outputs[0])]
         put_instead(graph, outer, [ir.node("Sum", parts, name=f"{outer.name}/Sum")])
 
 

@@ -13,7 +13,8 @@ DAMPING = 0.01  # of the mean of the Hessian's diagonal
 
 def hessian_of(parts: list[Floats]) -> npt.NDArray[np.float64]:
     """Return the sum of x xᵀ over the tokens, [channels, channels]."""
-    return np.sum([part.T @ part for part in parts], axis=0, dtype=np.float64)
+    total: npt.NDArray[np.float64] = np.sum([part.T @ part for part in parts], axis=0, dtype=np.float64)
+    return total
 
 
 def column_scales(weight: Floats, importance: Floats, limit: int) -> Floats:
@@ -28,7 +29,8 @@ def column_scales(weight: Floats, importance: Floats, limit: int) -> Floats:
         rounded = np.clip(np.round(weight / scale), -limit, limit) * scale
         now = (importance[:, None] * (rounded - weight) ** 2).sum(axis=0, keepdims=True)
         best, error = np.where(now < error, scale, best), np.minimum(now, error)
-    return best.astype(np.float32)
+    found: Floats = best.astype(np.float32)
+    return found
 
 
 def gptq(weight: Floats, hessian: npt.NDArray[np.float64], scale: Floats, zero: Floats, low: int, high: int) -> Floats:

@@ -109,8 +109,6 @@ class VariantMaker:
         return tuple(path for path in data if path.name in allowed)
 
     def _makers(self) -> dict[str, Callable[[Path], object]]:
-        config = self.encoder.backbone.config
-        heads, width = int(config.num_attention_heads), self.encoder.dim
         plain, texts = self.file(PLAIN), self.calibration
         pad_id = int(self.encoder.tokenizer.pad_token_id)
         return {
@@ -118,7 +116,7 @@ class VariantMaker:
             FUSED: self._fuse,
             "fp16": lambda out: export_onnx(self.encoder, out, opset=self.opset, half=True),
             "int8": lambda out: quantize_int8(plain, out, texts, pad_id=pad_id),
-            "int4": lambda out: quantize_int4(plain, out, texts, num_heads=heads, hidden_size=width),
+            "int4": lambda out: quantize_int4(plain, out, texts, pad_id=pad_id),
         }
 
     def _fuse(self, out: Path) -> None:

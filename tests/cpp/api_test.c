@@ -8,18 +8,18 @@
 
 static int failures = 0;
 
-#define CHECK(condition)                                                                    \
-  do {                                                                                      \
-    if (!(condition)) {                                                                     \
+#define CHECK(condition)                                                                   \
+  do {                                                                                     \
+    if (!(condition)) {                                                                    \
       fprintf(stderr, "line %d: %s (%s)\n", __LINE__, #condition, mirrorkit_last_error()); \
-      ++failures;                                                                           \
-    }                                                                                       \
+      ++failures;                                                                          \
+    }                                                                                      \
   } while (0)
 
-#define FAILS(call, status)                            \
-  do {                                                 \
-    CHECK((call) == (status));                         \
-    CHECK(strlen(mirrorkit_last_error()) > 0);         \
+#define FAILS(call, status)                    \
+  do {                                         \
+    CHECK((call) == (status));                 \
+    CHECK(strlen(mirrorkit_last_error()) > 0); \
   } while (0)
 
 enum { big = 10 * 1000 * 1000 };
@@ -82,7 +82,9 @@ static void test_null(void) {
 
 static void test_encode(const mirrorkit_encoder *encoder) {
   const size_t dim = (size_t)mirrorkit_dim(encoder);
-  const char *texts[] = {"A cat sat on the mat.", "", "Ein Satz \xc3\xbc" "ber Katzen."};
+  const char *texts[] = {"A cat sat on the mat.", "",
+                         "Ein Satz \xc3\xbc"
+                         "ber Katzen."};
   const size_t lengths[] = {21, 0, 22};
   float *one = malloc(3 * dim * sizeof(float)), *two = malloc(3 * dim * sizeof(float));
   if (one == NULL || two == NULL) exit(2);

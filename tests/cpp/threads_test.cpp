@@ -9,7 +9,8 @@
 namespace {
 
 constexpr int threads = 4, rounds = 5;
-const std::vector<std::string> texts = {"A cat sat on the mat.", "", "naïve café", "中文 [MASK] ok", "one two three four five"};
+const std::vector<std::string> texts = {"A cat sat on the mat.", "", "naïve café", "中文 [MASK] ok",
+                                        "one two three four five"};
 
 }  // namespace
 

@@ -43,15 +43,19 @@ int bench(const Arguments& arguments) {
   std::printf("%s: %zu texts, best of %d rounds, ONNX Runtime %s\n", encoder.variant().c_str(), texts.size(), rounds,
               encoder.onnxruntime_version().c_str());
   std::size_t tokens = 0;
-  print("tokenization", best_of(rounds, [&] {
-          tokens = 0;
-          for (const std::string& text : texts) tokens += encoder.token_ids(text).size();
-        }),
+  print("tokenization",
+        best_of(rounds,
+                [&] {
+                  tokens = 0;
+                  for (const std::string& text : texts) tokens += encoder.token_ids(text).size();
+                }),
         texts.size());
   std::printf("%-14s %10.1f a text\n", "tokens", static_cast<double>(tokens) / static_cast<double>(texts.size()));
-  print("one by one", best_of(rounds, [&] {
-          for (const std::string& text : texts) encoder.encode({text});
-        }),
+  print("one by one",
+        best_of(rounds,
+                [&] {
+                  for (const std::string& text : texts) encoder.encode({text});
+                }),
         texts.size());
   print("batches", best_of(rounds, [&] { encoder.encode(texts); }), texts.size());
   rusage usage{};

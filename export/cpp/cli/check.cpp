@@ -61,7 +61,8 @@ int check(const Arguments& arguments) {
   std::size_t wrong_ids = 0;
   for (const Golden& golden : all) {
     texts.push_back(golden.text);
-    if (golden.vector.size() != encoder.dim()) throw std::runtime_error("golden.jsonl: a vector is not of " + std::to_string(encoder.dim()));
+    if (golden.vector.size() != encoder.dim())
+      throw std::runtime_error("golden.jsonl: a vector is not of " + std::to_string(encoder.dim()));
     if (encoder.token_ids(golden.text) == golden.ids) continue;
     if (wrong_ids++ == 0) std::printf("token ids differ first in: %s\n", golden.text.c_str());
   }
@@ -72,7 +73,8 @@ int check(const Arguments& arguments) {
   const bool exact = encoder.variant().rfind("fp32", 0) == 0;
   const double limit = arguments.limit.value_or(exact ? fp32_difference : default_cosine(encoder.variant()));
   const bool close = exact ? worst.largest <= limit : worst.lowest_cosine >= limit;
-  std::printf("%s: %zu texts, ONNX Runtime %s\n", encoder.variant().c_str(), all.size(), encoder.onnxruntime_version().c_str());
+  std::printf("%s: %zu texts, ONNX Runtime %s\n", encoder.variant().c_str(), all.size(),
+              encoder.onnxruntime_version().c_str());
   std::printf("token ids: %zu differ\n", wrong_ids);
   std::printf("vectors: largest difference %.3g%s, lowest cosine %.6f%s\n", worst.largest,
               exact ? (" (allowed " + std::to_string(limit) + ")").c_str() : "", worst.lowest_cosine,

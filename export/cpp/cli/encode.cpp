@@ -28,13 +28,14 @@ void write_tsv(std::ostream& out, const std::vector<float>& vectors, std::size_t
 
 void write_npy(std::ostream& out, const std::vector<float>& vectors, std::size_t dim) {
   constexpr std::size_t preamble = 10, alignment = 64;
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(vectors.size() / dim) + ", " +
-                       std::to_string(dim) + "), }";
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(vectors.size() / dim) +
+                       ", " + std::to_string(dim) + "), }";
   header.append(alignment - (preamble + header.size() + 1) % alignment, ' ').push_back('\n');
   out.write("\x93NUMPY\x01\x00", 8);
   out.put(static_cast<char>(header.size() & 0xFF)).put(static_cast<char>(header.size() >> 8));
   out << header;
-  out.write(reinterpret_cast<const char*>(vectors.data()), static_cast<std::streamsize>(vectors.size() * sizeof(float)));
+  out.write(reinterpret_cast<const char*>(vectors.data()),
+            static_cast<std::streamsize>(vectors.size() * sizeof(float)));
 }
 
 }  // namespace
@@ -66,7 +67,8 @@ int encode(const Arguments& arguments) {
   }
   if (arguments.format == "npy") write_npy(output, all, encoder.dim());
   output.flush();
-  if (!output) throw std::runtime_error((arguments.output.empty() ? "standard output" : arguments.output) + ": cannot be written");
+  if (!output)
+    throw std::runtime_error((arguments.output.empty() ? "standard output" : arguments.output) + ": cannot be written");
   return success;
 }
 

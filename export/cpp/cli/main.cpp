@@ -54,7 +54,8 @@ cli::Arguments parse(const std::vector<std::string>& words) {
       {"--variant", [&](Value value) { parsed.params.variant = value; }},
       {"--ort", [&](Value value) { parsed.params.onnxruntime = value; }},
       {"--threads", [&](Value value) { parsed.params.threads = number<int>("--threads", value); }},
-      {"--batch-tokens", [&](Value value) { parsed.params.batch_tokens = number<std::size_t>("--batch-tokens", value); }},
+      {"--batch-tokens",
+       [&](Value value) { parsed.params.batch_tokens = number<std::size_t>("--batch-tokens", value); }},
       {"--input", [&](Value value) { parsed.input = value; }},
       {"--output", [&](Value value) { parsed.output = value; }},
       {"--format", [&](Value value) { parsed.format = value; }},
@@ -75,7 +76,8 @@ cli::Arguments parse(const std::vector<std::string>& words) {
     }
   }
   if (places.size() != 2) throw cli::UsageError("a command and a bundle are needed");
-  if (parsed.format != "tsv" && parsed.format != "npy") throw cli::UsageError("--format " + parsed.format + ": must be tsv or npy");
+  if (parsed.format != "tsv" && parsed.format != "npy")
+    throw cli::UsageError("--format " + parsed.format + ": must be tsv or npy");
   parsed.command = places[0];
   parsed.bundle = places[1];
   return parsed;

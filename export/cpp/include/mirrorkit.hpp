@@ -82,7 +82,8 @@ class Encoder {
   std::vector<float> encode(const std::vector<std::string>& texts) const {
     std::vector<float> vectors(texts.size() * dim());
     const Pointers all(texts);
-    check(mirrorkit_encode(handle_.get(), all.texts.data(), all.lengths.data(), texts.size(), vectors.data(), vectors.size()));
+    check(mirrorkit_encode(handle_.get(), all.texts.data(), all.lengths.data(), texts.size(), vectors.data(),
+                           vectors.size()));
     return vectors;
   }
 
@@ -96,7 +97,8 @@ class Encoder {
   std::vector<std::int32_t> token_ids(std::string_view text) const {
     std::vector<std::int32_t> ids(max_length());
     std::size_t count = 0;
-    check(mirrorkit_token_ids(handle_.get(), text.empty() ? "" : text.data(), text.size(), ids.data(), ids.size(), &count));
+    check(mirrorkit_token_ids(handle_.get(), text.empty() ? "" : text.data(), text.size(), ids.data(), ids.size(),
+                              &count));
     ids.resize(count);
     return ids;
   }

@@ -52,7 +52,8 @@ void AddedTokens::Set::sort() {
     return a.pattern.size() != b.pattern.size() ? a.pattern.size() > b.pattern.size() : a.pattern < b.pattern;
   });
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
-    if (i > 0 && tokens_[i].pattern == tokens_[i - 1].pattern) unsupported(name + ": two of them match " + tokens_[i].pattern);
+    if (i > 0 && tokens_[i].pattern == tokens_[i - 1].pattern)
+      unsupported(name + ": two of them match " + tokens_[i].pattern);
     ++first_[first_byte(tokens_[i].pattern) + 1U];
   }
   for (std::size_t byte = 0; byte < 256; ++byte) first_[byte + 1] += first_[byte];
@@ -97,8 +98,8 @@ AddedTokens::AddedTokens(const Json& value, const Model& model, const Normalizer
     if (expected == Trie::none) expected = next_id++;
     const std::int64_t id = int_field(item, "id", name);
     if (id != expected) {
-      bad_bundle(name + ": " + content.bytes + " has the id " + std::to_string(id) + ", by its vocabulary it would be " +
-                 std::to_string(expected));
+      bad_bundle(name + ": " + content.bytes + " has the id " + std::to_string(id) +
+                 ", by its vocabulary it would be " + std::to_string(expected));
     }
     const bool normalized = bool_field(item, "normalized", name);
     if (normalized && normalizer != nullptr) normalizer->apply(content);

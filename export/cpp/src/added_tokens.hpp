@@ -41,7 +41,7 @@ class AddedTokens {
    private:
     const Token* at(std::string_view text, std::size_t position) const;
 
-    std::vector<Token> tokens_;  // by first byte, then longest first
+    std::vector<Token> tokens_;               // by first byte, then longest first
     std::array<std::uint32_t, 257> first_{};  // where in tokens_ each first byte begins
   };
 

@@ -26,7 +26,9 @@ class Merges {
     slots_.resize(size, {empty, {0, 0}});
   }
 
-  void set(std::int32_t left, std::int32_t right, Merge merge) { slots_[place(key(left, right))] = {key(left, right), merge}; }
+  void set(std::int32_t left, std::int32_t right, Merge merge) {
+    slots_[place(key(left, right))] = {key(left, right), merge};
+  }
 
   const Merge* find(std::int32_t left, std::int32_t right) const {
     const Slot& slot = slots_[place(key(left, right))];
@@ -76,8 +78,10 @@ class Bpe : public Model {
       : vocabulary_(read_vocabulary(field(value, "vocab", name), name)),
         size_(field(value, "vocab", name).size()),
         merges_(field(value, "merges", name).size()) {
-    expect_keys(value, {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
-                        "byte_fallback", "ignore_merges", "vocab", "merges"}, name);
+    expect_keys(value,
+                {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+                 "byte_fallback", "ignore_merges", "vocab", "merges"},
+                name);
     if (!is_absent(value, "dropout") && value["dropout"] != 0) unsupported(name + ": dropout");
     prefix_ = string_or(value, "continuing_subword_prefix", "", name);
     suffix_ = string_or(value, "end_of_word_suffix", "", name);
@@ -122,7 +126,8 @@ class Bpe : public Model {
         const std::string both = item.get<std::string>();
         if (both.rfind("#version", 0) == 0) continue;
         const std::size_t space = both.find(' ');
-        if (space == std::string::npos || both.find(' ', space + 1) != std::string::npos) bad_bundle(name + ": the merge " + both);
+        if (space == std::string::npos || both.find(' ', space + 1) != std::string::npos)
+          bad_bundle(name + ": the merge " + both);
         left = both.substr(0, space);
         right = both.substr(space + 1);
       } else if (item.is_array() && item.size() == 2 && item[0].is_string() && item[1].is_string()) {

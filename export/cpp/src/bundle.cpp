@@ -35,7 +35,8 @@ Bundle::Bundle(const std::string& folder) {
   std::error_code error;
   if (!fs::is_directory(folder_, error)) throw Error(Status::not_found, folder + ": no such folder");
   if (!fs::is_regular_file(folder_ / manifest_name, error)) {
-    throw Error(Status::not_found, folder + ": no " + manifest_name + " in it, so this is not a bundle; make one: mirrorkit export");
+    throw Error(Status::not_found,
+                folder + ": no " + manifest_name + " in it, so this is not a bundle; make one: mirrorkit export");
   }
   read(parse_json(read_file(folder_ / manifest_name), manifest_));
 }
@@ -43,7 +44,8 @@ Bundle::Bundle(const std::string& folder) {
 void Bundle::read(const Json& value) {
   const std::int64_t version = int_field(value, "schema_version", manifest_);
   if (version > schema_version) {
-    unsupported(manifest_ + ": schema " + std::to_string(version) + ", this library reads up to " + std::to_string(schema_version));
+    unsupported(manifest_ + ": schema " + std::to_string(version) + ", this library reads up to " +
+                std::to_string(schema_version));
   }
   dim_ = positive(value, "dim", manifest_);
   max_length_ = positive(value, "max_length", manifest_);
@@ -85,7 +87,8 @@ const Variant* Bundle::find(std::string_view name) const {
 }
 
 const Variant& Bundle::choose(const std::string& wanted) const {
-  const auto by_file = std::find_if(variants_.begin(), variants_.end(), [&](const Variant& v) { return v.file == wanted; });
+  const auto by_file =
+      std::find_if(variants_.begin(), variants_.end(), [&](const Variant& v) { return v.file == wanted; });
   if (by_file != variants_.end()) return *by_file;
   if (wanted == "auto") {
     for (const char* name : automatic) {
@@ -96,7 +99,8 @@ const Variant& Bundle::choose(const std::string& wanted) const {
   if (const Variant* variant = find(wanted)) return *variant;
   std::string names;
   for (const Variant& variant : variants_) names += (names.empty() ? "" : ", ") + variant.name;
-  throw Error(Status::not_found, "variant " + wanted + ": " + folder_.string() + " holds " + (names.empty() ? "none" : names));
+  throw Error(Status::not_found,
+              "variant " + wanted + ": " + folder_.string() + " holds " + (names.empty() ? "none" : names));
 }
 
 fs::path Bundle::inside(const std::string& relative) const {
@@ -115,10 +119,12 @@ fs::path Bundle::checked(const std::string& relative, bool verify) const {
   if (record == files_.end()) bad_bundle(manifest_ + ": " + relative + " is not among its files");
   const fs::path path = inside(relative);
   std::error_code error;
-  if (!fs::is_regular_file(path, error)) throw Error(Status::not_found, folder_.string() + ": " + relative + " is missing");
+  if (!fs::is_regular_file(path, error))
+    throw Error(Status::not_found, folder_.string() + ": " + relative + " is missing");
   const std::uintmax_t size = fs::file_size(path, error);
   if (error || size != record->bytes) {
-    bad_bundle(path.string() + ": has " + std::to_string(size) + " bytes, " + manifest_name + " says " + std::to_string(record->bytes));
+    bad_bundle(path.string() + ": has " + std::to_string(size) + " bytes, " + manifest_name + " says " +
+               std::to_string(record->bytes));
   }
   if (verify && sha256_of_file(path) != record->sha256) {
     bad_bundle(path.string() + ": changed or damaged (its SHA-256 is not the one in " + manifest_name + ")");

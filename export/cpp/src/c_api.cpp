@@ -141,8 +141,8 @@ const char* mirrorkit_onnxruntime_version(const mirrorkit_encoder* encoder) {
   return encoder != nullptr ? encoder->onnxruntime_version.c_str() : "";
 }
 
-mirrorkit_status mirrorkit_encode(const mirrorkit_encoder* encoder, const char* const* texts, const size_t* lengths, size_t count,
-                                  float* vectors, size_t capacity) {
+mirrorkit_status mirrorkit_encode(const mirrorkit_encoder* encoder, const char* const* texts, const size_t* lengths,
+                                  size_t count, float* vectors, size_t capacity) {
   return guarded([&] {
     require(encoder != nullptr, "encoder: is null");
     if (count == 0) return;
@@ -150,8 +150,9 @@ mirrorkit_status mirrorkit_encode(const mirrorkit_encoder* encoder, const char* 
     require(vectors != nullptr, "vectors: is null");
     const std::size_t dim = encoder->encoder.dim();
     if (capacity / dim < count) {
-      throw mk::Error(mk::Status::buffer_too_small, "vectors: " + std::to_string(count) + " texts take " + std::to_string(dim) +
-                                                        " floats each, there is room for " + std::to_string(capacity));
+      throw mk::Error(mk::Status::buffer_too_small, "vectors: " + std::to_string(count) + " texts take " +
+                                                        std::to_string(dim) + " floats each, there is room for " +
+                                                        std::to_string(capacity));
     }
     std::vector<std::string_view> views;
     views.reserve(count);
@@ -160,8 +161,8 @@ mirrorkit_status mirrorkit_encode(const mirrorkit_encoder* encoder, const char* 
   });
 }
 
-mirrorkit_status mirrorkit_token_counts(const mirrorkit_encoder* encoder, const char* const* texts, const size_t* lengths,
-                                        size_t count, size_t* counts) {
+mirrorkit_status mirrorkit_token_counts(const mirrorkit_encoder* encoder, const char* const* texts,
+                                        const size_t* lengths, size_t count, size_t* counts) {
   return guarded([&] {
     require(encoder != nullptr, "encoder: is null");
     if (count == 0) return;

@@ -67,7 +67,8 @@ void Encoder::encode_batch(const std::vector<std::vector<std::int32_t>>& ids, co
     for (std::size_t i = 0; i < count; ++i) {
       const float* vector = result + i * dim();
       if (!std::all_of(vector, vector + dim(), [](float value) { return std::isfinite(value); })) {
-        throw Error(Status::runtime_error, "texts[" + std::to_string(rows[i]) + "]: its vector holds values that are no numbers");
+        throw Error(Status::runtime_error,
+                    "texts[" + std::to_string(rows[i]) + "]: its vector holds values that are no numbers");
       }
       std::copy(vector, vector + dim(), vectors + rows[i] * dim());
     }

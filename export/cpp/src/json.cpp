@@ -53,7 +53,8 @@ double double_of(const std::string& written) {
   auto value = static_cast<double>(digits);
   for (; exponent < -308 && value != 0; exponent += 308) value /= largest_power;
   if (exponent >= 0) {
-    value = exponent > 308 && value != 0 ? std::numeric_limits<double>::infinity() : value * power_of_ten(std::min(exponent, 308));
+    value = exponent > 308 && value != 0 ? std::numeric_limits<double>::infinity()
+                                         : value * power_of_ten(std::min(exponent, 308));
   } else if (value != 0) {
     value /= power_of_ten(-exponent);
   }

@@ -18,7 +18,8 @@ Trie read_vocabulary(const Json& value, const std::string& name) {
   std::vector<Trie::Entry> entries;
   entries.reserve(value.size());
   for (auto item = value.begin(); item != value.end(); ++item) {
-    if (!item->is_number_unsigned() || item->get<std::uint64_t>() > most) bad_bundle(name + ": the id of " + item.key());
+    if (!item->is_number_unsigned() || item->get<std::uint64_t>() > most)
+      bad_bundle(name + ": the id of " + item.key());
     entries.emplace_back(item.key(), item->get<std::int32_t>());
   }
   return Trie(std::move(entries));

@@ -29,7 +29,8 @@ GetApiBase entry_point(const std::string& library) {
 
 GetApiBase find_entry_point(const std::string& library) {
   if (!library.empty()) return entry_point(library);
-  if (const char* named = std::getenv("MIRRORKIT_ONNXRUNTIME"); named != nullptr && *named != '\0') return entry_point(named);
+  if (const char* named = std::getenv("MIRRORKIT_ONNXRUNTIME"); named != nullptr && *named != '\0')
+    return entry_point(named);
 #ifdef MIRRORKIT_LINKED_ONNXRUNTIME
   return OrtGetApiBase;
 #else
@@ -50,7 +51,8 @@ GetApiBase find_entry_point(const std::string& library) {
 #endif
 }
 
-void ORT_API_CALL forward_log(void* user, OrtLoggingLevel severity, const char*, const char*, const char*, const char* message) {
+void ORT_API_CALL forward_log(void* user, OrtLoggingLevel severity, const char*, const char*, const char*,
+                              const char* message) {
   const LogLevel level = severity >= ORT_LOGGING_LEVEL_ERROR     ? LogLevel::error
                          : severity == ORT_LOGGING_LEVEL_WARNING ? LogLevel::warning
                                                                  : LogLevel::info;
@@ -70,7 +72,8 @@ void OnnxRuntime::check(OrtStatus* status, const std::string& what) const {
   if (status == nullptr) return;
   const std::string message = api_->GetErrorMessage(status);
   api_->ReleaseStatus(status);
-  throw Error(Status::runtime_error, what + ": " + message.substr(0, message.find('\n')) + " (ONNX Runtime " + version_ + ")");
+  throw Error(Status::runtime_error,
+              what + ": " + message.substr(0, message.find('\n')) + " (ONNX Runtime " + version_ + ")");
 }
 
 Session::Session(const std::filesystem::path& graph, std::size_t dim, const SessionOptions& settings, const Log& log)
@@ -131,9 +134,9 @@ void Session::check_signature() const {
 Session::Owned<OrtValue> Session::tensor(std::vector<std::int64_t>& data, const Batch& batch) const {
   const std::array<std::int64_t, 2> shape = {batch.rows, batch.width};
   OrtValue* value = nullptr;
-  runtime_.check(runtime_.api().CreateTensorWithDataAsOrtValue(memory_.get(), data.data(), data.size() * sizeof(std::int64_t),
-                                                               shape.data(), shape.size(), ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64,
-                                                               &value),
+  runtime_.check(runtime_.api().CreateTensorWithDataAsOrtValue(
+                     memory_.get(), data.data(), data.size() * sizeof(std::int64_t), shape.data(), shape.size(),
+                     ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, &value),
                  graph_);
   return {value, runtime_.api().ReleaseValue};
 }
@@ -149,7 +152,8 @@ void Session::check_output(const OrtValue* value, const Batch& batch) const {
   runtime_.check(api.GetDimensionsCount(info, &rank), graph_);
   std::vector<std::int64_t> shape(rank);
   runtime_.check(api.GetDimensions(info, shape.data(), rank), graph_);
-  if (type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT || shape != std::vector<std::int64_t>{batch.rows, static_cast<std::int64_t>(dim_)}) {
+  if (type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT ||
+      shape != std::vector<std::int64_t>{batch.rows, static_cast<std::int64_t>(dim_)}) {
     bad_bundle(graph_ + ": its vectors are not " + std::to_string(dim_) + " floats each, as mirrorkit.json says");
   }
 }
@@ -159,7 +163,8 @@ void Session::run(Batch& batch, const std::function<void(const float*)>& use) co
   const Owned<OrtValue> ids = tensor(batch.ids, batch), mask = tensor(batch.mask, batch);
   const std::array<const OrtValue*, 2> inputs = {ids.get(), mask.get()};
   OrtValue* output = nullptr;
-  OrtStatus* status = api.Run(session_.get(), nullptr, input_names.data(), inputs.data(), inputs.size(), &output_name, 1, &output);
+  OrtStatus* status =
+      api.Run(session_.get(), nullptr, input_names.data(), inputs.data(), inputs.size(), &output_name, 1, &output);
   const Owned<OrtValue> owned = {output, api.ReleaseValue};
   runtime_.check(status, graph_);
   check_output(output, batch);

@@ -10,7 +10,8 @@ namespace {
 // Reads ["[SEP]", 102].
 std::int32_t id_of_pair(const Json& value, const char* key, const std::string& name) {
   const Json& pair = field(value, key, name);
-  if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string()) bad_bundle(name + ": " + key + " must be a token and its id");
+  if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string())
+    bad_bundle(name + ": " + key + " must be a token and its id");
   return static_cast<std::int32_t>(int_field({{"id", pair[1]}}, "id", name));
 }
 

@@ -69,7 +69,9 @@ class Precompiled : public Normalizer {
 
  private:
   static std::uint32_t unit_at(const std::string& blob, std::size_t at) {
-    const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(blob[at + i])); };
+    const auto byte = [&](std::size_t i) {
+      return static_cast<std::uint32_t>(static_cast<unsigned char>(blob[at + i]));
+    };
     return byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
   }
 
@@ -78,7 +80,9 @@ class Precompiled : public Normalizer {
     return units_[at];
   }
 
-  static std::size_t offset(std::uint32_t unit) { return static_cast<std::size_t>(unit >> 10) << ((unit & 1U << 9) >> 6); }
+  static std::size_t offset(std::uint32_t unit) {
+    return static_cast<std::size_t>(unit >> 10) << ((unit & 1U << 9) >> 6);
+  }
 
   // Appends the replacement of the shortest key that `chunk` begins with; returns whether there is one.
   bool append_replacement(std::string_view chunk, std::string& out) const {
@@ -99,7 +103,8 @@ class Precompiled : public Normalizer {
   }
 
   void append_entry(std::size_t begin, std::string& out) const {
-    const bool inside = begin < replacements_.size() && (static_cast<unsigned char>(replacements_[begin]) & 0xC0) != 0x80;
+    const bool inside =
+        begin < replacements_.size() && (static_cast<unsigned char>(replacements_[begin]) & 0xC0) != 0x80;
     if (!inside && begin != replacements_.size()) bad_bundle(name + ": a replacement lies outside the charsmap");
     const std::size_t end = replacements_.find('\0', begin);
     out.append(replacements_, begin, end == std::string::npos ? end : end - begin);

@@ -172,7 +172,8 @@ class ByteLevel : public PreTokenizer {
       });
     }
     if (use_regex_) split_by(pieces, Behavior::isolated, false, match_gpt2);
-    rewrite_spans(pieces, [](std::string_view old, const Span&, std::string& text) { append_byte_characters(old, text); });
+    rewrite_spans(pieces,
+                  [](std::string_view old, const Span&, std::string& text) { append_byte_characters(old, text); });
   }
 
  private:

@@ -27,7 +27,8 @@ void split(Pieces& pieces, Cut cut) {
       continue;
     }
     cut(pieces.view(span), [&](std::size_t begin, std::size_t end) {
-      if (begin < end) spans.push_back({span.begin + begin, span.begin + end, no_id, span.begins_original && begin == 0});
+      if (begin < end)
+        spans.push_back({span.begin + begin, span.begin + end, no_id, span.begins_original && begin == 0});
     });
   }
   pieces.spans = std::move(spans);

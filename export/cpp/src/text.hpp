@@ -11,7 +11,7 @@ namespace mk {
 
 // What a normalizer changes.
 struct Text {
-  std::string bytes;           // valid UTF-8
+  std::string bytes;            // valid UTF-8
   bool begins_original = true;  // whether its first character stands for the first one of the whole input
 };
 
@@ -28,7 +28,9 @@ struct Pieces {
   std::string text;
   std::vector<Span> spans;  // none empty, in the order of the text
 
-  std::string_view view(const Span& span) const { return std::string_view(text).substr(span.begin, span.end - span.begin); }
+  std::string_view view(const Span& span) const {
+    return std::string_view(text).substr(span.begin, span.end - span.begin);
+  }
 };
 
 }  // namespace mk

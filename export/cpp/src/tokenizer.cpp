@@ -15,8 +15,10 @@ const Json& part(const Json& value, const char* key) {
 }
 
 const Json& checked(const Json& value) {
-  expect_keys(value, {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
-                      "decoder", "model"}, name);
+  expect_keys(value,
+              {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
+               "decoder", "model"},
+              name);
   if (string_or(value, "version", "1.0", name) != "1.0") unsupported(std::string(name) + ": its version is not 1.0");
   return value;
 }

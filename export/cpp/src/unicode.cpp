@@ -66,11 +66,11 @@ char32_t composed(char32_t first, char32_t second) {
       second > t_base && second < t_base + t_count) {
     return first + (second - t_base);
   }
-  const auto* found = std::lower_bound(
-      std::begin(compositions), std::end(compositions), std::make_pair(first, second),
-      [](const Composition& row, const auto& pair) {
-        return row.first != pair.first ? row.first < pair.first : row.second < pair.second;
-      });
+  const auto* found =
+      std::lower_bound(std::begin(compositions), std::end(compositions), std::make_pair(first, second),
+                       [](const Composition& row, const auto& pair) {
+                         return row.first != pair.first ? row.first < pair.first : row.second < pair.second;
+                       });
   const bool same = found != std::end(compositions) && found->first == first && found->second == second;
   return same ? found->composed : 0;
 }
@@ -133,7 +133,12 @@ bool is_valid_utf8(std::string_view text) {
   constexpr char32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
   for (std::size_t i = 0; i < text.size();) {
     const auto first = static_cast<unsigned char>(text[i]);
-    const std::size_t length = first < 0x80 ? 1 : first < 0xC0 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF8 ? 4 : 0;
+    const std::size_t length = first < 0x80   ? 1
+                               : first < 0xC0 ? 0
+                               : first < 0xE0 ? 2
+                               : first < 0xF0 ? 3
+                               : first < 0xF8 ? 4
+                                              : 0;
     if (length == 0 || i + length > text.size()) return false;
     for (std::size_t k = 1; k < length; ++k) {
       if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80) return false;
@@ -190,7 +195,8 @@ bool ClusterEnds::breaks_before(char32_t c, std::uint8_t classes) const {
   const std::uint8_t left = class_before_, right = classes & cluster_mask;
   if (before_ == U'\r' && c == U'\n') return false;
   if (left == control || right == control) return true;
-  if (left == hangul_l && (right == hangul_l || right == hangul_v || right == hangul_lv || right == hangul_lvt)) return false;
+  if (left == hangul_l && (right == hangul_l || right == hangul_v || right == hangul_lv || right == hangul_lvt))
+    return false;
   if ((left == hangul_lv || left == hangul_v) && (right == hangul_v || right == hangul_t)) return false;
   if ((left == hangul_lvt || left == hangul_t) && right == hangul_t) return false;
   if (right == extend || right == zwj || right == spacing_mark || left == prepend) return false;

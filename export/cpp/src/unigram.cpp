@@ -93,7 +93,8 @@ class Unigram : public Model {
         single |= at == one;
       }
       if (!single) {
-        if (unknown_ == Trie::none) throw Error(Status::runtime_error, name + ": a character is unknown and there is no unk_id");
+        if (unknown_ == Trie::none)
+          throw Error(Status::runtime_error, name + ": a character is unknown and there is no unk_id");
         offer(begin, one, unknown_score_, unknown_);
       }
       begin = one;
