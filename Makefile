@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed
-.PHONY: setup demo test test-slow test-compat test-consumers lint wheel clean
+.PHONY: setup demo test test-slow test-compat test-consumers test-cpp lint wheel clean
 
 setup: $(SETUP)
 $(SETUP): pyproject.toml constraints.txt
@@ -18,7 +18,10 @@ test: $(SETUP)
 	$(BIN)/python -m pytest -m 'not slow and not gpu'
 
 test-slow: $(SETUP)
-	$(BIN)/python -m pytest -m 'slow and not gpu'
+	$(BIN)/python -m pytest -m 'slow and not gpu and not cpp'
+
+test-cpp: $(SETUP)
+	$(BIN)/python -m pytest -m cpp
 
 test-compat: ; PYTHON=$(PYTHON) bash tests/compat/run
 

@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import RenderableType
 
     from mirrorkit.evaluation.run import Evaluation
@@ -142,8 +144,11 @@ _FIGURES = {
 _COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
 
 
-def export_report(result: ExportResult) -> list[RenderableType]:
-    """Return what was measured of each variant, the limits it was held to, why one is missing, where the rest is."""
+def export_report(result: ExportResult, bundle: Path | None = None) -> list[RenderableType]:
+    """Return what was measured of each variant, the limits it was held to, why one is missing, where the rest is.
+
+    `bundle` is where it will lie, if that is another place than it was written to.
+    """
     table = Table("variant", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))  # as narrow as a terminal of 80
     for column in ("MB", *(title for title, _ in _FIGURES.values())):
         table.add_column(column, justify="right")
@@ -161,7 +166,9 @@ def export_report(result: ExportResult) -> list[RenderableType]:
     for variant in result.variants.values():
         lines += [f"[red]not published[/] {escape(problem.line())}" for problem in variant.problems]
     if result.published:
-        lines.append(f"wrote {escape(str(result.bundle))}, {result.bytes / 1e6:.1f} MB, in {result.seconds:.1f} s")
+        lines.append(
+            f"wrote {escape(str(bundle or result.bundle))}, {result.bytes / 1e6:.1f} MB, in {result.seconds:.1f} s"
+        )
     else:
         lines.append("wrote nothing")
     return lines

@@ -16,7 +16,7 @@ from tests.bundles import bundle_of
 from tests.conftest import REAL_TEXTS
 from tests.cpp.building import build, framed, succeed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.cpp]
 
 TOLERANCE = 1e-5  # of a component, fp32
 EMULATED = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-cpu", "cortex-a72"]

@@ -12,7 +12,7 @@ from tests.cpp.building import build, framed, onnxruntime_library, succeed
 from tests.cpp.families import FAMILIES
 from tests.cpp.strings import AWKWARD, fuzz
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.cpp]
 
 STRINGS = 3_000  # for each tokenizer; the sanitizers make it ten times slower
 TEXT_RUNS, FILE_RUNS = 100_000, 20_000  # inputs that libFuzzer tries

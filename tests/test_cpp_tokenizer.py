@@ -13,7 +13,7 @@ from tests.cpp.building import build, run, token_ids
 from tests.cpp.families import FAMILIES
 from tests.cpp.strings import AWKWARD, fuzz
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.cpp]
 
 MAX_LENGTH = 128
 FUZZ = 100_000  # strings for each tokenizer

@@ -33,6 +33,7 @@ from mirrorkit.evaluation.sts import SEVEN, evaluate_sts
 
 ROWS = GRADED.read_text(encoding="utf-8").splitlines()
 SENTENCES = [row.split("\t")[1] for row in ROWS[:60]]
+WRITTEN = {"corpus.txt", "model", "bundle", "similarity.png", "demo.json"}
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,13 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
 
 
 def test_everything_is_written_and_nothing_else(shown: Shown) -> None:
-    assert {path.name for path in shown.out.iterdir()} == {"corpus.txt", "model", "similarity.png", "demo.json"}
+    assert {path.name for path in shown.out.iterdir()} == {
+        "corpus.txt",
+        "model",
+        "bundle",
+        "similarity.png",
+        "demo.json",
+    }
     assert {path.name for path in shown.out.parent.iterdir()} == {"out", "sts"}  # no draft is left
     assert len((shown.out / "corpus.txt").read_text(encoding="utf-8").splitlines()) == 50
     assert json.loads((shown.out / "demo.json").read_text(encoding="utf-8")) == shown.figures
@@ -218,7 +225,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Shown:
 
 @pytest.mark.slow
 def test_the_whole_command_does_what_it_says(whole: Shown, tmp_path: Path) -> None:
-    assert {path.name for path in whole.out.iterdir()} == {"corpus.txt", "model", "similarity.png", "demo.json"}
+    assert {path.name for path in whole.out.iterdir()} == {
+        "corpus.txt",
+        "model",
+        "bundle",
+        "similarity.png",
+        "demo.json",
+    }
     assert json.loads((whole.out / "demo.json").read_text(encoding="utf-8")) == whole.figures
     assert whole.figures["training"]["pairs"] == whole.figures["sentences"] > 5000
     before, after = whole.figures["before"], whole.figures["after"]

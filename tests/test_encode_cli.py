@@ -119,7 +119,10 @@ def test_similarity(folder: Path) -> None:
 def test_stopping_leaves_no_result(folder: Path, tmp_path: Path, how: signal.Signals, code: int) -> None:
     out = tmp_path / "out.npy"
     child = subprocess.Popen(
-        [*COMMAND, "encode", str(folder), "-", "-o", str(out)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, "encode", str(folder), "-", "-o", str(out)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     try:
         deadline = time.monotonic() + 60  # the job waits for standard input once its draft is there

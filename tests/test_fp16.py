@@ -87,6 +87,7 @@ def test_a_row_of_padding_alone_is_finite(exported: Path) -> None:
 
 
 @pytest.mark.parametrize(("part", "factor"), [("residual", 2e4), ("inside", 5e4), ("last", 3e3)])
+@pytest.mark.slow
 def test_activations_beyond_half_precision_stay_finite(tiny: Path, tmp_path: Path, part: str, factor: float) -> None:
     encoder = SentenceEncoder.load(tiny)
     inner, last = encoder.backbone.encoder.layer[0], encoder.backbone.encoder.layer[-1]

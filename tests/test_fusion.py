@@ -91,6 +91,7 @@ def test_the_weights_stay_in_the_plain_file(folder: Path, tiny: Path, monkeypatc
         np.testing.assert_array_equal(there, ours)
 
 
+@pytest.mark.slow
 def test_weights_that_lie_beside_the_plain_file(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxfile, "LARGEST_FILE", 100_000)
     encoder = SentenceEncoder.load(tiny)

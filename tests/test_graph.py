@@ -35,6 +35,7 @@ def test_every_architecture_gives_the_numbers_of_torch(architecture: Path, tmp_p
     assert_like_torch(tmp_path / "model.onnx", encoder, TOLERANCE)
 
 
+@pytest.mark.slow
 def test_positions_that_start_after_the_padding_id(tiny_random: Any, tmp_path: Path) -> None:
     encoder = SentenceEncoder.load(tiny_random("roberta"))
     export_onnx(encoder, tmp_path / "model.onnx")
@@ -137,6 +138,7 @@ def test_the_encoder_is_left_as_it_was(tiny: Path, tmp_path: Path, capfd: pytest
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_weights_past_the_limit_go_beside(
     exported: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

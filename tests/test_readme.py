@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
@@ -46,13 +48,17 @@ def run(arguments: list[str], folder: Path) -> str:
 @pytest.mark.slow
 def test_the_commands_run_in_order(reader: Path) -> None:
     commands = [line for block in examples("bash") for line in block.splitlines()]
-    assert len(commands) == 5
-    printed = [run(command.split(), reader) for command in commands]
+    assert len(commands) == 9
+    printed = [run(shlex.split(command), reader) for command in commands]
     assert "average" in printed[1]
     assert "uniformity" in printed[1]
     assert "over 2 seeds" in printed[2]
     assert '"pairs_per_second"' in printed[3]
     assert "sentence-roberta-drophead" in printed[4]
+    assert "my-bundle" in printed[5]
+    assert "the bundle is fit" in printed[6]
+    assert len(np.load(reader / "vectors.npy")) == len((reader / "corpus.txt").read_text("utf-8").splitlines())
+    assert printed[8].count("\n") == 2
     for model in ("my-encoder", "scored", "dropheaded"):
         assert (reader / model / "model.safetensors").is_file()
 
@@ -60,9 +66,10 @@ def test_the_commands_run_in_order(reader: Path) -> None:
 @pytest.mark.slow
 def test_the_python_runs_in_order(reader: Path) -> None:
     pytest.importorskip("sentence_transformers", reason="needs sentence-transformers")
-    first, second = examples("python")
+    first, second, third = examples("python")
     assert "cosine" in run([sys.executable, "-c", first], reader)
     assert run([sys.executable, "-c", second], reader).strip().endswith("(1, 256)")
+    assert run([sys.executable, "-c", third], reader).startswith("int8 (2, 256)")
 
 
 def test_the_two_commands_are_targets_of_the_makefile() -> None:

@@ -24,10 +24,12 @@ from mirrorkit.device import pick_device
 from mirrorkit.environment import cpu_name, usable_cores, versions
 from mirrorkit.errors import OutputError
 from mirrorkit.evaluation.sts import SEVEN, task_files
+from mirrorkit.exporter.pipeline import export_bundle
 from mirrorkit.model import SentenceEncoder
 from mirrorkit.paths import local_path
 from mirrorkit.publish import check_target, publish_folder
-from mirrorkit.report import sts_table
+from mirrorkit.report import export_report, sts_table
+from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.training.finetune import finetune
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 BASE = "tiny"
 FIGURES = "demo.json"
-_NEEDS_BYTES = 40 << 20  # the model in fp32, the corpus, the picture
+_NEEDS_BYTES = 80 << 20  # the model in fp32, the bundle, the corpus, the picture
 
 ShowProgress = Callable[[], AbstractContextManager[LiveProgress | None]]
 
@@ -183,6 +185,30 @@ def show_picture(demo: Demo) -> None:
     demo.say(escape(str(demo.out / "similarity.png")))
 
 
+def export(demo: Demo) -> None:
+    """Export it to ONNX, each graph verified against the model it came from."""
+    with demo.show_progress() as progress:
+        result = export_bundle(demo.draft / "model", demo.draft / "bundle", progress=progress)
+    demo.figures["export"] = result.as_dict() | {"bundle": str(demo.out / "bundle")}
+    demo.say(*export_report(result, demo.out / "bundle"))
+
+
+def use_bundle(demo: Demo) -> None:
+    """Encode with the bundle alone: ONNX Runtime, no torch."""
+    assert demo.tuned is not None
+    texts = [text for sentences in TOPICS.values() for text in sentences]
+    start = time.perf_counter()
+    encoder = Encoder(demo.draft / "bundle")
+    vectors = encoder.encode(texts)
+    seconds = time.perf_counter() - start
+    lowest = float((vectors * demo.tuned.encode(texts)).sum(axis=1).min())
+    demo.figures["bundle"] = {"variant": encoder.variant, "seconds": seconds, "cosine_min": lowest}
+    demo.say(
+        f"Opened the {encoder.variant} graph and encoded {len(texts)} sentences in {seconds * 1e3:.0f} ms; "
+        f"the lowest cosine to what torch gives for one of them is {lowest:.4f}."
+    )
+
+
 # In the order in which they run; each takes up what the earlier ones left in the Demo.
 STAGES: tuple[Callable[[Demo], None], ...] = (
     collect,
@@ -191,15 +217,19 @@ STAGES: tuple[Callable[[Demo], None], ...] = (
     measure_after,
     show_neighbours,
     show_picture,
+    export,
+    use_bundle,
 )
 
 
 def next_commands(out: Path) -> list[str]:
     """Return shell commands that can be run as they stand, but for the name of one's own text file."""
-    model = shlex.quote(str(out / "model"))
+    model, bundle = (shlex.quote(str(out / name)) for name in ("model", "bundle"))
     return [
         f"mirrorkit finetune {BASE} your-text.txt --out my-model",
         f"mirrorkit eval {model} --sts {shlex.quote(str(GRADED.parent))} --tasks {GRADED.stem} --geometry",
+        f"mirrorkit similarity {bundle} 'A cat sleeps.' 'A kitten naps.' 'Shares fell.'",
+        f"mirrorkit check {bundle}",
     ]
 
 

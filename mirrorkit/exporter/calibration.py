@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-import mirrorkit
 from mirrorkit.batching import RaggedIds
 from mirrorkit.errors import CorpusError
 from mirrorkit.readers import Source
 
-SHIPPED = Path(mirrorkit.__file__).parent / "assets" / "calibration.txt"
+SHIPPED = Path(__file__).parent.parent / "assets" / "calibration.txt"
 MAX_TEXTS = 512
 STIRRED = 0.2  # share of tokens
 MAX_CHARACTERS = 20_000  # of one text; no model reads further
