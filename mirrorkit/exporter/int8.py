@@ -40,7 +40,7 @@ from mirrorkit.exporter.quant_graph import (
     weight_groups,
 )
 from mirrorkit.exporter.quant_round import column_scales, gptq, hessian_of
-from mirrorkit.exporter.quant_stats import group_activations, sample_of, with_stress
+from mirrorkit.exporter.quant_stats import group_activations, sample_of
 from mirrorkit.exporter.simplify import add_constant
 from mirrorkit.extras import require
 
@@ -81,19 +81,9 @@ class _Range:
         return coarse
 
 
-def quantize_int8(
-    source: Path,
-    out: Path,
-    calibration: RaggedIds,
-    *,
-    pad_id: int,
-    max_length: int | None = None,
-    num_heads: int = 0,  # noqa: ARG001 - of no use to a graph of standard operators
-    hidden_size: int = 0,  # noqa: ARG001
-) -> QuantizationReport:
+def quantize_int8(source: Path, out: Path, calibration: RaggedIds, *, pad_id: int) -> QuantizationReport:
     """Write the int8 form of the plain graph `source` to `out`, ranges taken over the texts of `calibration`.
 
-    `max_length` is that of the model; the longest calibration text stands for it where it is not given.
     Raises ExportError where there is nothing to quantise or calibrate on, and for activations that are not finite.
     """
     model = ir.load(source)
@@ -101,10 +91,9 @@ def quantize_int8(
     groups = weight_groups(graph)
     if not groups:
         raise ExportError(f"{source}: no multiplication by a weight matrix in it, so there is nothing to quantise")
-    ids = with_stress(calibration, max_length)
-    rows = sample_of(ids)
+    rows = sample_of(calibration)
     matrices = 0
-    for number, values in enumerate(group_activations(source, ids, rows, pad_id)):
+    for number, values in enumerate(group_activations(source, calibration, rows, pad_id)):
         _quantize_group(graph, groups[number], values, f"int8.{number}")
         matrices += len({v.name for v in groups[number].weights})
     tables = quantize_tables(graph)
@@ -112,7 +101,7 @@ def quantize_int8(
     common.RemoveUnusedNodesPass()(model)
     common.TopologicalSortPass()(model)
     write(model, out)
-    tokens = int(ids.lengths[rows].sum())
+    tokens = int(calibration.lengths[rows].sum())
     return QuantizationReport(Graph.ONNX, matrices, tables, 7, 8, tokens, out.stat().st_size)
 
 

@@ -22,8 +22,6 @@ import onnxruntime
 MAX_TOKENS = 16_384  # more say nothing new about ranges
 MAX_BYTES = 256 << 20  # of activations held at once; what does not fit takes another pass over the texts
 BATCH_TOKENS = 1024
-REPEATED, MIXED = 96, 16  # texts of one token again and again, and of tokens at random, that ranges must cover too
-REPEAT_LENGTHS = (16, 62)  # tokens
 
 
 def sample_of(ids: RaggedIds) -> Ints:
@@ -33,30 +31,6 @@ def sample_of(ids: RaggedIds) -> Ints:
         raise ExportError("calibration: there is no text; at least one is needed, some hundred are better")
     fitting = max(1, int(len(rows) * min(1.0, MAX_TOKENS / int(ids.lengths.sum()))))
     return rows[np.arange(fitting) * len(rows) // fitting]
-
-
-def with_stress(ids: RaggedIds, max_length: int | None = None) -> RaggedIds:
-    """Add to the texts what drives activations out of the range of ordinary ones: repetition, and nonsense.
-
-    Without it a row of dashes or of foreign letters overflows the ranges, and its vector loses a tenth of its cosine.
-    Tokens come half from the texts, half from the whole vocabulary; no text passes `max_length` tokens (without it,
-    the longest of `ids`).
-    """
-    texts = [ids[i].tolist() for i in range(len(ids)) if len(ids[i])]
-    longest = max_length or max(map(len, texts), default=0)
-    inner = [token for text in texts for token in text[1:-1]]
-    if not inner or longest < 3:
-        return RaggedIds.from_blocks([texts])
-    first, last = texts[0][0], texts[0][-1]
-    seen, counts = np.unique(inner, return_counts=True)
-    common = seen[np.argsort(-counts, kind="stable")]
-    known = common[np.arange(REPEATED // 2) * len(common) // (REPEATED // 2)]
-    anywhere = np.linspace(0, int(seen.max()), REPEATED - len(known)).astype(np.int64)
-    random = np.random.default_rng(0)
-    lengths = [min(length, longest) - 2 for length in REPEAT_LENGTHS]
-    stress = [[first, *[int(token)] * lengths[i % len(lengths)], last] for i, token in enumerate([*known, *anywhere])]
-    stress += [[first, *random.choice(seen, lengths[-1]).tolist(), last] for _ in range(MIXED)]
-    return RaggedIds.from_blocks([texts, stress])
 
 
 def group_activations(source: Path, ids: RaggedIds, rows: Ints, pad_id: int) -> Iterator[list[Floats]]:

