@@ -14,7 +14,7 @@ from mirrorkit.errors import BundleError
 from mirrorkit.verification.measure import Floats
 
 COUNT = 64
-_KEYS = {"text", "ids", "embedding"}
+_KEYS = {"text", "input_ids", "embedding"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def write_goldens(file: Path, texts: Sequence[str], ids: RaggedIds, vectors: Flo
         for row in rows:
             embedding = ", ".join(f"{value:.9g}" for value in vectors[row].tolist())
             text, tokens = json.dumps(texts[row]), json.dumps(ids[row].tolist())
-            out.write(f'{{"text": {text}, "ids": {tokens}, "embedding": [{embedding}]}}\n')
+            out.write(f'{{"text": {text}, "input_ids": {tokens}, "embedding": [{embedding}]}}\n')
 
 
 def read_goldens(file: Path, dim: int) -> Goldens:
@@ -54,9 +54,9 @@ def read_goldens(file: Path, dim: int) -> Goldens:
         try:
             row = json.loads(line)
             vector = np.asarray(row["embedding"], dtype=np.float32)
-            tokens = [int(i) for i in row["ids"]]
+            tokens = [int(i) for i in row["input_ids"]]
             if set(row) != _KEYS or not isinstance(row["text"], str) or vector.shape != (dim,) or not tokens:
-                raise ValueError(f"expected text, ids and {dim} numbers")
+                raise ValueError(f"expected text, input_ids and {dim} numbers")
             if not np.isfinite(vector).all():
                 raise ValueError("a value that is no number")
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as err:

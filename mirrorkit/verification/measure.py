@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mirrorkit.batching import RaggedIds
+
 Floats = npt.NDArray[np.float32]
 Array = npt.NDArray[Any]
 
 NEIGHBOURS = 10
+_SHORT = 16  # tokens; fewer are too few for any repetition to matter
 _TIE = 1e-6  # similarities nearer than this are one and the same: fp32 keeps no more apart
 
 
@@ -49,6 +52,17 @@ def parity(actual: Floats, reference: Floats) -> Parity:
         overlap=neighbour_overlap(similar, true_similar),
         length_error=float(np.abs(lengths - 1).max()),
         worst=int(cosines.argmin()),
+    )
+
+
+def steady(ids: RaggedIds) -> npt.NDArray[np.bool_]:
+    """Return for each text whether it does not say one token over and over.
+
+    A text that does is unstable in the model itself: forty equal tokens stay equal only as long as nothing disturbs
+    them, and what eight bits lose grows from layer to layer until the vector may be anywhere.
+    """
+    return np.array(
+        [len(row) < _SHORT or np.bincount(row).max() <= len(row) / 2 for row in map(ids.__getitem__, range(len(ids)))]
     )
 
 

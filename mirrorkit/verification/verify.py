@@ -13,7 +13,7 @@ from mirrorkit.bundle import OUTPUTS, Graph
 from mirrorkit.errors import BundleError
 from mirrorkit.layout import Pooling
 from mirrorkit.verification.graphs import check_contract, check_graph
-from mirrorkit.verification.measure import Floats, largest_difference, parity
+from mirrorkit.verification.measure import Floats, largest_difference, parity, steady
 from mirrorkit.verification.probe import Probe, pool, unit
 from mirrorkit.verification.problem import Problem, Stage
 from mirrorkit.verification.texts import LONGEST, MIN_TEXTS
@@ -135,7 +135,7 @@ def _measure(probe: Probe, contract: Contract, reference: Reference, found: _Fin
     if broken:
         found.problems.append(Problem(Stage.NUMBERS, "vectors with values that are no numbers", broken, 0))
         return
-    compare(actual, reference.vectors, found)
+    compare(actual, reference, found)
     _check_outside_pooling(probe, contract, ids, found)
     found.figures["invariance"] = invariance(probe, ids, contract.max_length)
     found.hold(Stage.INVARIANCE, ("invariance",))
@@ -145,10 +145,12 @@ def _measure(probe: Probe, contract: Contract, reference: Reference, found: _Fin
         found.problems.append(Problem(Stage.DETERMINISM, "vectors that change from run to run", changed, 0))
 
 
-def compare(actual: Floats, reference: Floats, found: _Findings) -> None:
-    """Measure and judge the distance of `actual` from `reference`."""
-    measured = asdict(parity(actual, reference))
-    off, found.worst = measured.pop("length_error"), measured.pop("worst")
+def compare(actual: Floats, reference: Reference, found: _Findings) -> None:
+    """Measure and judge the distance of `actual` from the reference."""
+    everything = np.arange(len(actual))
+    rows = everything[steady(reference.ids)] if found.thresholds.steady_only else everything
+    measured = asdict(parity(actual[rows], reference.vectors[rows]))
+    off, found.worst = measured.pop("length_error"), int(rows[measured.pop("worst")])
     found.figures.update(measured)
     if not off <= UNIT_LENGTH:
         found.problems.append(Problem(Stage.NUMBERS, "distance of a vector's length from 1", off, UNIT_LENGTH))
