@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 # Largest difference allowed in any component of a unit-length vector of 256 or more.
-TOLERANCE = {"fp32": 2e-5, "fp16": 2e-3, "int8": 3e-2}
+# int8 is held to our own int8 vectors, which do not depend on who batches how; the others to torch.
+TOLERANCE = {"fp32": 2e-5, "fp16": 2e-3, "int8": 2e-3}
 
 
-def read_expected(file: str) -> tuple[list[str], Any, str]:
-    """Return the texts, our torch vectors of them, and the pooling."""
+def read_expected(file: str, key: str = "vectors") -> tuple[list[str], Any, str]:
+    """Return the texts, our vectors of them (from torch, or with `int8` from our runtime), and the pooling."""
     raw = json.loads(Path(file).read_text(encoding="utf-8"))
-    return raw["texts"], np.array(raw["vectors"], dtype=np.float32), raw["pooling"]
+    return raw["texts"], np.array(raw[key], dtype=np.float32), raw["pooling"]
 
 
 def compare(name: str, vectors: Any, expected: Any, precision: str = "fp32") -> None:

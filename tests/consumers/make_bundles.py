@@ -42,6 +42,7 @@ for name, source in sources.items():
         "texts": chosen,
         "fits": fits,
         "vectors": encoder.encode(chosen).tolist(),
+        "int8": mirrorkit.Encoder(bundle, variant="int8").encode(chosen).tolist(),
         "pooling": str(encoder.pooling),
     }
     Path(f"{bundle}.expected.json").write_text(json.dumps(expected), encoding="utf-8")
