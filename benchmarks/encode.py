@@ -256,12 +256,12 @@ def benchmark(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     job = {"texts": str(listing), "short": SHORT, "threads": args.threads, "passes": args.passes, "calls": args.calls}
 
     def timed(contestant: Contestant) -> Run:
-        return run_worker(contestant, job | {"vectors": str(scratch / files.slug(contestant.name))})
+        return run_worker(contestant, job | {"vectors": str(scratch / f"{files.slug(contestant.name)}.f32")})
 
     runs = race([c for c in contestants if c.engine], args.rounds, timed)
     starts = race([c for c in contestants if c.start], args.rounds, lambda c: run_start(c, args.threads))
-    reference = scratch / files.slug("sentence-transformers torch")
-    written = {name: scratch / files.slug(name) for name in runs}
+    reference = scratch / "sentence-transformers-torch.f32"
+    written = {name: scratch / f"{files.slug(name)}.f32" for name in runs}
     alike = {
         name: likeness(file, reference, len(texts))
         for name, file in written.items()
