@@ -270,7 +270,7 @@ def benchmark(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     return {
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         **described,
-        "model": model.name,
+        "model": model.name if args.model else "all-MiniLM-L6-v2",
         "texts": {"source": source, "count": len(texts), "short": SHORT, "gflop": pass_gflop(bundle, texts)},
         **{name: getattr(args, name) for name in ("threads", "rounds", "passes", "calls")},
         "likeness": alike,
