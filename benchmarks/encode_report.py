@@ -64,8 +64,9 @@ def _speed(record: Figures) -> str:
     columns += ["one short text, p50 [ms], median", "best", "× torch (lowest–highest)"]
     columns += ["cosine to torch, mean / lowest"]
     note = (
-        f"\n\nThe GEMM peak is the best fp32 matrix product of torch on the same threads, {peak:.0f} GFLOP/s; int8, and "
-        "other libraries' kernels on processors that torch's are not made for, pass it. The share counts the work of the best pass without padding."
+        f"\n\nThe GEMM peak is the best fp32 matrix product of torch on the same threads, {peak:.0f} GFLOP/s. "
+        "ONNX Runtime's own kernels pass it on some processors, and int8 does. The share counts the work of the best "
+        "pass without padding."
     )
     return table(columns, rows) + (note if peak else "")
 
