@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from mirrorkit.errors import OutputError
 
 _OURS = ("config.json", "modules.json", "mirrorkit.json", "demo.json")  # one of these tells a folder worth replacing
+_FILLED = (errno.ENOTEMPTY, errno.EEXIST)  # what a rename onto a folder with something in it fails with
 
 
 def check_target(out: Path, *, overwrite: bool, needs_bytes: int = 0) -> None:
@@ -94,17 +96,34 @@ def _settle(folder: Path) -> None:
 
 
 def _replace(draft: Path, out: Path, *, overwrite: bool) -> None:
-    if not out.exists() or not any(out.iterdir()):
-        draft.replace(out)  # over an empty folder as well; fails if somebody filled it meanwhile
+    if _moved(draft, out):
         return
     if not overwrite:
         kept = out.with_name(f"{out.name}-{os.getpid()}")
         draft.replace(kept)
         raise OutputError(f"{out}: was filled by someone else meanwhile; this result is in {kept}")
-    old = _sibling(out)
-    out.replace(old)  # over the empty folder just made
+    while draft.exists():  # again when another process that overwrites too was faster
+        _swap(draft, out)
+
+
+def _moved(draft: Path, out: Path) -> bool:
+    """Rename `draft` to `out` if that is free or empty, and say whether it was: only the rename itself can tell."""
     try:
         draft.replace(out)
+    except OSError as err:
+        if err.errno in _FILLED:
+            return False
+        raise
+    return True
+
+
+def _swap(draft: Path, out: Path) -> None:
+    """Put `draft` in the place of a filled folder; leaves `draft` where it is if `out` was filled again meanwhile."""
+    old = _sibling(out)
+    with suppress(FileNotFoundError):  # another process has just moved it away
+        out.replace(old)  # over the empty folder just made
+    try:
+        _moved(draft, out)
     except OSError:
         with suppress(OSError):
             old.replace(out)

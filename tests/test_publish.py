@@ -8,6 +8,7 @@ import stat
 import subprocess
 from collections import namedtuple
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,15 @@ def test_a_failed_swap_puts_the_old_model_back(tmp_path: Path, monkeypatch: pyte
         publish(out, overwrite=True)
     assert tree(tmp_path) == {"model/config.json": "old"}
     assert not list(tmp_path.glob(".*"))
+
+
+def test_many_that_overwrite_at_once_leave_one_whole_result(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(publish, out, overwrite=True) for _ in range(200)]:
+            done.result()
+    assert tree(out) == NEW
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:
