@@ -1,4 +1,4 @@
-"""The commands `export` and `check`: what they print and their exit codes. To become tests/test_export_cli.py."""
+"""The commands `export` and `check`: what they print and their exit codes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The commands, one function each, with heavy imports inside; `mirrorkit.cli` puts them together."""
