@@ -33,6 +33,8 @@ MAY_IMPORT = {
     "bundle": LIGHT | {"layout"},
     "runtime": LIGHT | {"batching", "bundle", "layout", "publish", "readers"},
     "verification": LIGHT | {"batching", "bundle", "environment", "layout", "runtime"},
+    "bench": LIGHT
+    | {"batching", "bundle", "device", "environment", "evaluation", "hub", "model", "runtime", "verification"},
     "device": LIGHT,
     "backbone": LIGHT | {"layout"},
     "model": LIGHT | {"backbone", "batching", "hub", "layout"},

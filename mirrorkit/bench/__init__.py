@@ -1,0 +1,1 @@
+"""Measure whether a bundle holds: quality, latency and cost per variant, judged by a gate that can say no."""
