@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed
-.PHONY: setup demo test test-slow test-compat test-consumers test-cpp lint wheel clean
+.PHONY: setup demo test test-slow test-compat test-consumers test-cpp test-web lint wheel clean
 
 setup: $(SETUP)
 $(SETUP): pyproject.toml constraints.txt
@@ -18,10 +18,13 @@ test: $(SETUP)
 	$(BIN)/python -m pytest -m 'not slow and not gpu'
 
 test-slow: $(SETUP)
-	$(BIN)/python -m pytest -m 'slow and not gpu and not cpp'
+	$(BIN)/python -m pytest -m 'slow and not gpu and not cpp and not web'
 
 test-cpp: $(SETUP)
 	$(BIN)/python -m pytest -m cpp
+
+test-web: $(SETUP)
+	bash tests/web/run
 
 test-compat: ; PYTHON=$(PYTHON) bash tests/compat/run
 
@@ -34,4 +37,4 @@ lint: $(SETUP)
 wheel: $(SETUP)
 	PYTHON=$(PYTHON) bash tests/packaging/run
 
-clean: ; rm -rf .venv* build dist *.egg-info
+clean: ; rm -rf .venv* build dist *.egg-info export/*/node_modules

@@ -1,0 +1,69 @@
+// Hold what is computed here against golden.jsonl, the vectors that the bundle was published with.
+import { BundleError, dot } from "./bundle.mjs";
+
+// Of a component of a unit-length vector. Any fp32 runtime can keep it, whatever the order of its sums.
+export const FP32_TOLERANCE = 1e-5;
+
+/** Return what a variant may differ by from the fp32 vectors: `{ difference, cosine, steadyOnly }`. */
+function limits(manifest, name) {
+  const { precision, report } = manifest.variants[name];
+  if (precision === "fp32") return { difference: FP32_TOLERANCE, cosine: 1 - FP32_TOLERANCE, steadyOnly: false };
+  const allowed = report?.allowed;
+  if (!(allowed?.max_abs > 0 && allowed.cosine_min > 0))
+    throw new BundleError(`variant ${name}: mirrorkit.json does not say what it may differ by`);
+  return { difference: allowed.max_abs, cosine: allowed.cosine_min, steadyOnly: precision !== "fp16" };
+}
+
+/** Return whether a text does not say one token over and over: the others no quantised graph keeps, and none is judged
+ * by them (mirrorkit/verification/measure.py, `steady`). */
+function isSteady(ids) {
+  const counts = new Map();
+  for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
+  return ids.length < 16 || Math.max(...counts.values()) <= ids.length / 2;
+}
+
+/**
+ * Return the golden texts whose token ids are others here than in Python. There must be none: the tokenizer package
+ * does not do all that `tokenizers` does, and of other ids no graph makes the right vector.
+ */
+export async function textsWithOtherIds(bundle) {
+  const isOther = ({ text, input_ids: ids }) => bundle.ids(text).join() !== ids.join();
+  return (await bundle.golden()).filter(isOther).map(({ text }) => text);
+}
+
+/**
+ * Encode every golden text with `encoder` and compare: `{ variant, texts, leftOut, idsDiffer, difference, cosine,
+ * allowed, text, ok, milliseconds }`. `difference` is the largest of any component, `cosine` the lowest, both without
+ * the `leftOut` texts that are not steady where the variant is quantised; `text` is the one with that difference,
+ * `milliseconds` the mean for one text. `onText(n)` is awaited after each.
+ */
+export async function check(bundle, encoder, onText = () => {}) {
+  const rows = await bundle.golden();
+  const allowed = limits(bundle.manifest, encoder.name);
+  const idsDiffer = (await textsWithOtherIds(bundle)).length;
+  let [leftOut, spent, difference, cosine, worst] = [0, 0, 0, 1, ""];
+  for (const [done, { text, input_ids: ids, embedding }] of rows.entries()) {
+    const start = performance.now();
+    const vector = await encoder.encode(text);
+    spent += performance.now() - start;
+    await onText(done + 1);
+    if (allowed.steadyOnly && !isSteady(ids)) {
+      leftOut++;
+      continue;
+    }
+    const off = largestDifference(vector, embedding);
+    if (off > difference) [difference, worst] = [off, text];
+    cosine = Math.min(cosine, dot(vector, embedding) / Math.hypot(...vector) / Math.hypot(...embedding));
+  }
+  if (leftOut === rows.length) throw new BundleError("golden.jsonl: no text in it that this variant is judged by");
+  const ok = !idsDiffer && difference <= allowed.difference && cosine >= allowed.cosine;
+  const counts = { texts: rows.length, leftOut, idsDiffer };
+  const milliseconds = spent / rows.length;
+  return { variant: encoder.name, ...counts, difference, cosine, allowed, text: worst, ok, milliseconds };
+}
+
+function largestDifference(vector, golden) {
+  if (golden.length !== vector.length)
+    throw new BundleError(`golden.jsonl: vectors of ${golden.length}, mirrorkit.json says ${vector.length}`);
+  return vector.reduce((worst, value, i) => Math.max(worst, Math.abs(value - golden[i])), 0);
+}

@@ -1,0 +1,33 @@
+"""What the tests ask of the page, as JavaScript expressions."""
+
+from __future__ import annotations
+
+FINISHED = "document.body.dataset.state === 'error' || 'check' in document.body.dataset"
+DONE = "document.body.dataset.state !== 'loading'"
+# With a variant's name and texts as JSON: their vectors, computed by the page's own modules.
+VECTORS = """(async (name, texts) => {
+  const { open } = await import(new URL("browser.mjs", document.baseURI));
+  const { bundle } = await open();
+  const encoder = await bundle.encoder(name);
+  const vectors = [];
+  for (const text of texts) vectors.push(Array.from(await encoder.encode(text)));
+  await encoder.release();
+  return vectors;
+})(%s, %s)"""
+# The lowest contrast (WCAG 2) of any number in the heat map, as painted: a canvas turns each colour into sRGB.
+CONTRAST = """(() => {
+  const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const light = (colour) => {
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((value) => value / 255)
+      .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ratios = [...document.querySelectorAll(".heat")].map((cell) => {
+    const { color, backgroundColor } = getComputedStyle(cell);
+    const [low, high] = [light(color), light(backgroundColor)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  });
+  return Math.min(...ratios);
+})()"""

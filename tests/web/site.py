@@ -1,0 +1,53 @@
+"""A static server on this machine, like `python -m http.server`, of which single files can be changed or taken away."""
+
+from __future__ import annotations
+
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+class Site:
+    """Serve a folder until the context ends; `changed` maps `/path` to other bytes, or to None for a missing file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.changed: dict[str, bytes | None] = {}
+        site = self
+
+        class Handler(SimpleHTTPRequestHandler):
+            def __init__(self, *args: Any) -> None:
+                super().__init__(*args, directory=str(folder))
+
+            def do_GET(self) -> None:
+                path = self.path.partition("?")[0]
+                if path not in site.changed:
+                    super().do_GET()
+                elif (content := site.changed[path]) is None:
+                    self.send_error(404)
+                else:
+                    self.send_response(200)
+                    self.send_header("Content-Type", self.guess_type(path))
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
+
+            def end_headers(self) -> None:
+                self.send_header("Cache-Control", "no-store")  # what was changed must be seen
+                super().end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self._server.server_port}/"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+
+    def __enter__(self) -> Site:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
