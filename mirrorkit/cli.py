@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from mirrorkit import __version__
+from mirrorkit.commands.bench import BenchCommand, bench
 from mirrorkit.commands.demo import demo
 from mirrorkit.commands.encode import encode, similarity
 from mirrorkit.commands.evaluate import evaluate
@@ -43,6 +44,7 @@ app.command(rich_help_panel="Make")(recipes)
 app.command(rich_help_panel="Make")(export)
 app.command(rich_help_panel="Measure")(check)
 app.command(name="eval", rich_help_panel="Measure")(evaluate)
+app.command(cls=BenchCommand, rich_help_panel="Measure")(bench)
 app.command(rich_help_panel="Use")(encode)
 app.command(rich_help_panel="Use")(similarity)
 app.command(rich_help_panel="Start")(demo)

@@ -17,7 +17,7 @@ BASELINE = "baseline"  # the name of the subject that the others are compared wi
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its 95 % bootstrap interval."""
+    """A figure with its 95 % interval."""
 
     value: float
     low: float
