@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed
-.PHONY: setup demo test test-slow test-compat test-consumers test-cpp test-web lint wheel clean
+.PHONY: setup demo test test-slow test-compat test-consumers test-cpp test-cpp-all test-web lint wheel clean
 
 setup: $(SETUP)
 $(SETUP): pyproject.toml constraints.txt
@@ -15,12 +15,15 @@ demo: $(SETUP)
 	$(BIN)/mirrorkit demo --out mirrorkit-demo --overwrite
 
 test: $(SETUP)
-	$(BIN)/python -m pytest -m 'not slow and not gpu'
+	$(BIN)/python -m pytest -m 'not slow and not gpu and not cpp'
 
 test-slow: $(SETUP)
 	$(BIN)/python -m pytest -m 'slow and not gpu and not cpp and not web'
 
 test-cpp: $(SETUP)
+	bash tests/cpp/run
+
+test-cpp-all: $(SETUP)
 	$(BIN)/python -m pytest -m cpp
 
 test-web: $(SETUP)

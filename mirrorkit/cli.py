@@ -13,6 +13,7 @@ from mirrorkit.commands.encode import encode, similarity
 from mirrorkit.commands.evaluate import evaluate
 from mirrorkit.commands.export import check, export
 from mirrorkit.commands.finetune import finetune, recipes
+from mirrorkit.commands.operators import operators
 from mirrorkit.console import set_up_logging
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ def main(
 app.command(rich_help_panel="Make")(finetune)
 app.command(rich_help_panel="Make")(recipes)
 app.command(rich_help_panel="Make")(export)
+app.command(rich_help_panel="Make")(operators)
 app.command(rich_help_panel="Measure")(check)
 app.command(name="eval", rich_help_panel="Measure")(evaluate)
 app.command(cls=BenchCommand, rich_help_panel="Measure")(bench)

@@ -162,9 +162,10 @@ def export_report(result: ExportResult, bundle: Path | None = None) -> list[Rend
             own = " (yours)" if limits.overridden else ""
             allowed = [_figure(limits.limits(), name) for name in _FIGURES]
             table.add_row(f"[dim] allowed{own}[/]", "", *(f"[dim]{cell}[/]" for cell in allowed))
-    lines: list[RenderableType] = [table, *result.notes]
-    for variant in result.variants.values():
-        lines += [f"[red]not published[/] {escape(problem.line())}" for problem in variant.problems]
+    lines: list[RenderableType] = [table] if result.variants else []
+    lines += [escape(line) for line in result.trim.lines()] if result.trim else []
+    lines += [*result.notes]
+    lines += [f"[red]not published[/] {escape(problem.line())}" for problem in result.problems]
     if result.published:
         lines.append(
             f"wrote {escape(str(bundle or result.bundle))}, {result.bytes / 1e6:.1f} MB, in {result.seconds:.1f} s"

@@ -16,7 +16,7 @@ from tests.bundles import bundle_of
 from tests.conftest import REAL_TEXTS
 from tests.cpp.building import ROOT, SOURCE, build, example, onnxruntime_library, run, succeed
 
-pytestmark = [pytest.mark.slow, pytest.mark.cpp]
+pytestmark = pytest.mark.cpp
 
 TOLERANCE = 1e-5  # of a component, fp32
 
@@ -74,6 +74,23 @@ def test_check_passes_and_finds_what_differs(built: Path, bundle: Path, environm
     assert done.returncode == 1
     assert b"token ids: 1 differ" in done.stdout
     assert b"FAILED" in done.stdout
+
+
+def test_check_judges_int8_as_the_exporter_does(built: Path, bundle: Path, environment: dict[str, str]) -> None:
+    cli, golden = built / "mirrorkit-cli", bundle / "golden.jsonl"
+    repeated = next(i for i, text in enumerate(REAL_TEXTS) if text == "- " * 40)
+    lines = [json.loads(line) for line in golden.read_text(encoding="utf-8").splitlines()]
+    lines[repeated]["embedding"] = [-value for value in lines[repeated]["embedding"]]  # as far off as can be
+    golden.write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    assert run([cli, "check", bundle, "--threads", "1"], env=environment).returncode == 1
+    variants = json.loads((bundle / "mirrorkit.json").read_text(encoding="utf-8"))["variants"]
+    _edit(bundle, variants={"int8": {**variants["fp32"], "precision": "int8"}})
+    out = succeed([cli, "check", bundle, "--threads", "1"], env=environment).decode()
+    assert out.startswith(f"int8: {len(lines)} texts")
+    assert "not judged: 1 texts" in out
+    lines[2]["embedding"] = [-value for value in lines[2]["embedding"]]
+    golden.write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    assert run([cli, "check", bundle, "--threads", "1"], env=environment).returncode == 1
 
 
 def test_vectors_are_those_of_the_python_runtime(
@@ -193,6 +210,7 @@ def test_a_damaged_bundle_is_an_error(damage: str, built: Path, bundle: Path, en
     assert line.startswith("mirrorkit-cli: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", ["ON", "OFF"])
 def test_a_project_builds_with_the_installed_package(
     shared: str, built: Path, bundle: Path, environment: dict[str, str], tmp_path: Path

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cpp.building import SOURCE, succeed
 
-pytestmark = [pytest.mark.slow, pytest.mark.cpp]
+pytestmark = pytest.mark.cpp
 
 
 def test_the_tables_are_what_tokenizers_does(tmp_path: Path) -> None:

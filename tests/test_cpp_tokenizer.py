@@ -13,10 +13,10 @@ from tests.cpp.building import build, run, token_ids
 from tests.cpp.families import FAMILIES
 from tests.cpp.strings import AWKWARD, fuzz
 
-pytestmark = [pytest.mark.slow, pytest.mark.cpp]
+pytestmark = pytest.mark.cpp
 
 MAX_LENGTH = 128
-FUZZ = 100_000  # strings for each tokenizer
+FUZZ, MUCH_FUZZ = 20_000, 100_000  # strings for each tokenizer
 SEED = 20261121
 
 
@@ -25,9 +25,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("tests", tmp_path_factory)
 
 
-@pytest.fixture(scope="module")
-def strings() -> list[str]:
-    return [*AWKWARD, *(text * 40 for text in AWKWARD), *fuzz(FUZZ, SEED)]
+@pytest.fixture(scope="module", params=[FUZZ, pytest.param(MUCH_FUZZ, marks=pytest.mark.slow)])
+def strings(request: pytest.FixtureRequest) -> list[str]:
+    return [*AWKWARD, *(text * 40 for text in AWKWARD), *fuzz(request.param, SEED)]
 
 
 def assert_same_ids(built: Path, tokenizer: Path, texts: list[str], max_length: int = MAX_LENGTH) -> None:
@@ -61,6 +61,7 @@ def test_fuzzed_strings_of_minilm(built: Path, strings: list[str]) -> None:
     assert_same_ids(built, Path(model.get_model_path()) / "tokenizer.json", strings)
 
 
+@pytest.mark.slow
 def test_every_sentence_of_the_sts_sets(built: Path, tiny: Path, shared_data: Path) -> None:
     files = sorted((shared_data / "data" / "sts").glob("*.tsv"))
     rows = [row for file in files for row in file.read_text(encoding="utf-8").splitlines()]

@@ -10,8 +10,10 @@ import typer
 
 from mirrorkit.commands.options import Json, is_quiet, listed
 from mirrorkit.console import EXIT_FAILED, live_progress, one_line_errors, print_json, stdout
+from mirrorkit.errors import ConfigError
 
 _LIMITS = "Limits of verification (those of each precision where not given)"
+_TRIM = "Trimming the vocabulary (WordPiece)"
 
 
 @one_line_errors
@@ -29,6 +31,18 @@ def export(
     ] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the calibration file, name or number.")] = None,
     optimize: Annotated[bool, typer.Option(help="Add a graph fused for ONNX Runtime.")] = True,
+    trim_vocab: Annotated[
+        str | None, typer.Option(help="Drop what this file of texts never uses.", rich_help_panel=_TRIM)
+    ] = None,
+    trim_column: Annotated[str | None, typer.Option(help="Its column, name or number.", rich_help_panel=_TRIM)] = None,
+    trim_min_count: Annotated[int, typer.Option(help="Keep what occurs so often.", rich_help_panel=_TRIM)] = 1,
+    trim_min_unchanged: Annotated[
+        float | None, typer.Option(help="Share of its texts cut as before.", rich_help_panel=_TRIM)
+    ] = None,
+    trim_min_cosine: Annotated[float | None, typer.Option(help="Mean, other texts.", rich_help_panel=_TRIM)] = None,
+    trim_max_drop: Annotated[
+        float | None, typer.Option(help="Points on the shipped graded pairs.", rich_help_panel=_TRIM)
+    ] = None,
     min_cosine: Annotated[float | None, typer.Option(help="Worst text.", rich_help_panel=_LIMITS)] = None,
     min_p1_cosine: Annotated[float | None, typer.Option(help="First percentile.", rich_help_panel=_LIMITS)] = None,
     min_mean_cosine: Annotated[float | None, typer.Option(rich_help_panel=_LIMITS)] = None,
@@ -44,6 +58,7 @@ def export(
     """Export MODEL to a bundle whose every graph is verified; one that fails is not published (exit code 1)."""
     from mirrorkit.exporter.pipeline import export_bundle
     from mirrorkit.exporter.result import NothingPublishedError
+    from mirrorkit.exporter.trim import Trim
     from mirrorkit.report import export_report
 
     given = {
@@ -55,6 +70,11 @@ def export(
         "overlap": min_overlap,
         "invariance": max_invariance,
     }
+    gate = {"unchanged": trim_min_unchanged, "cosine_mean": trim_min_cosine, "graded_drop": trim_max_drop}
+    if trim_vocab is None and (trim_column or trim_min_count != 1 or any(v is not None for v in gate.values())):
+        raise ConfigError("--trim-column, --trim-min-… and --trim-max-drop need --trim-vocab FILE")
+    own = {name: value for name, value in gate.items() if value is not None}
+    trim = Trim(trim_vocab, trim_column, trim_min_count, own) if trim_vocab is not None else None
     try:
         with live_progress(is_quiet(ctx)) as progress:
             result = export_bundle(
@@ -67,6 +87,7 @@ def export(
                 calibration=calibration,
                 text_column=text_column,
                 optimize=optimize,
+                trim=trim,
                 overwrite=overwrite,
                 thresholds={name: value for name, value in given.items() if value is not None},
                 progress=progress,
@@ -78,9 +99,8 @@ def export(
     elif not is_quiet(ctx):
         stdout().print(*export_report(result), sep="\n", soft_wrap=True)
     if not result.ok:
-        for variant in result.variants.values():
-            for problem in variant.problems:
-                print(f"mirrorkit: not published: {problem.line()}", file=sys.stderr)
+        for problem in result.problems:
+            print(f"mirrorkit: not published: {problem.line()}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -16,6 +16,8 @@ from mirrorkit.exporter.card import bundle_card
 from mirrorkit.exporter.files import card_rows, corpus_at_hand, display_name, refuse_heads, says_pooling, write_model
 from mirrorkit.exporter.graph import DEFAULT_OPSET
 from mirrorkit.exporter.result import ExportResult, NothingPublishedError, VariantResult
+from mirrorkit.exporter.trim import Trim, trim_vocabulary
+from mirrorkit.exporter.trim_gate import TrimReport
 from mirrorkit.exporter.variants import PLAIN, Progress, VariantMaker, ordinary_tokens, remove_variant
 from mirrorkit.hub import locate_model
 from mirrorkit.layout import Pooling
@@ -51,6 +53,7 @@ def export_bundle(
     calibration: str | Path | None = None,
     text_column: str | None = None,
     optimize: bool = True,
+    trim: Trim | None = None,
     overwrite: bool = False,
     thresholds: Mapping[str, float] | None = None,
     progress: Progress | None = None,
@@ -59,16 +62,18 @@ def export_bundle(
 
     `precision` names the variants: fp32, fp16, int8, int4. `optimize` adds to fp32 a graph fused for ONNX Runtime.
     `calibration` is a file of texts like those to come, `text_column` its column; without it the corpus that the model
-    card names is taken where it is at hand, else a shipped sample. `thresholds` replaces limits of
-    `verification.thresholds` by name.
+    card names is taken where it is at hand, else a shipped sample. `trim` drops the entries of a WordPiece vocabulary
+    that a corpus never uses. `thresholds` replaces limits of `verification.thresholds` by name.
 
     A variant that fails verification is not published; the result tells why and its `ok` is False. Raises
-    NothingPublishedError, which has the result too, when fp32 or all that was asked for fails; other MirrorkitErrors
-    for bad input. `out` is written whole or not at all.
+    NothingPublishedError, which has the result too, when fp32, all that was asked for or trimming fails; other
+    MirrorkitErrors for bad input. `out` is written whole or not at all.
     """
     start = time.perf_counter()
     progress = progress or _Silent()
     wanted = _precisions(precision)
+    if trim is not None:
+        trim.check()
     limits = {p: thresholds_for(p, thresholds) for p in Precision}
     target = local_path(out)
     check_target(target, overwrite=overwrite)
@@ -78,16 +83,19 @@ def export_bundle(
     check_target(target, overwrite=overwrite, needs_bytes=size * _bytes_per_weight(wanted) + (16 << 20))
     training = card_rows(folder)
     sample = _sample(calibration, text_column, folder, training)
-    progress.phase("computing the reference")
+    trimmed = _trimmed(encoder, trim, progress)
     texts = verification_texts(_real_texts(sample), encoder.max_length)
-    reference = Reference(encoder.tokenize(texts), encoder.encode(texts))
 
     def result(variants: dict[str, VariantResult], notes: Sequence[str]) -> ExportResult:
         about: dict[str, object] = {"name": sample.name, "sha256": sample.sha256, "texts": len(sample.texts)}
         seconds = time.perf_counter() - start
         told = (*notes, *_worst_texts(variants, texts))
-        return ExportResult(target, display_name(model, folder), variants, about, seconds, told)
+        return ExportResult(target, display_name(model, folder), variants, about, seconds, told, trimmed)
 
+    if trimmed is not None and not trimmed.passed:
+        raise NothingPublishedError(f"nothing was published: {trimmed.problems[0].line()}", result({}, ()))
+    progress.phase("computing the reference")
+    reference = Reference(encoder.tokenize(texts), encoder.encode(texts))
     with publish_folder(target, overwrite=overwrite) as draft:
         progress.phase("writing the model")
         write_model(encoder, draft)
@@ -104,6 +112,7 @@ def export_bundle(
             "options": {"precision": [str(p) for p in wanted], "opset": job.opset, "optimize": optimize},
             "versions": versions("mirrorkit", "torch", "transformers", "tokenizers", "onnx", "onnxruntime"),
             "training": training,
+            **({"trim": trimmed.as_dict()} if trimmed else {}),
         }
         keep = golden_rows(texts, len(awkward_texts(encoder.max_length)))
         write_goldens(draft / GOLDEN, texts, reference.ids, reference.vectors, keep)
@@ -140,6 +149,14 @@ def _load(model: str | Path, pooling: str | None, max_length: int | None) -> tup
     if pooling is None and not says_pooling(folder):
         log.warning("%s says nothing about pooling: mean is taken; --pooling says otherwise", model)
     return encoder, folder
+
+
+def _trimmed(encoder: SentenceEncoder, trim: Trim | None, progress: Progress) -> TrimReport | None:
+    """Trim the encoder where that was asked for; whatever comes after works on the trimmed one."""
+    if trim is None:
+        return None
+    progress.phase("trimming the vocabulary")
+    return trim_vocabulary(encoder, trim)
 
 
 def _sample(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mirrorkit.errors import ExportError
+from mirrorkit.exporter.trim_gate import TrimReport
 from mirrorkit.verification.problem import Problem
 from mirrorkit.verification.verify import Verification
 
@@ -47,11 +48,18 @@ class ExportResult:
     calibration: dict[str, object]  # name, sha256 and number of texts
     seconds: float
     notes: tuple[str, ...] = field(default=())
+    trim: TrimReport | None = None  # where the vocabulary was trimmed
 
     @property
     def ok(self) -> bool:
         """Whether all that was asked for is published."""
-        return all(variant.published for variant in self.variants.values())
+        return not self.problems
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Return why something is not published."""
+        of_trim = self.trim.problems if self.trim else ()
+        return (*of_trim, *(problem for variant in self.variants.values() for problem in variant.problems))
 
     @property
     def published(self) -> bool:
@@ -71,6 +79,7 @@ class ExportResult:
             "calibration": self.calibration,
             "seconds": self.seconds,
             "notes": list(self.notes),
+            "trim": self.trim.as_dict() if self.trim else None,
         }
 
 

@@ -8,6 +8,7 @@ import struct
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -36,17 +37,24 @@ def succeed(
     return done.stdout
 
 
+def _lacking(what: str) -> NoReturn:
+    """Skip; fail where MIRRORKIT_CPP_REQUIRED says that everything is there."""
+    if os.environ.get("MIRRORKIT_CPP_REQUIRED"):
+        pytest.fail(f"needs {what}")
+    pytest.skip(f"needs {what}")
+
+
 def require_tools(*tools: str) -> Path:
     """Return the folder with ONNX Runtime's headers; skip where a tool or a header is missing."""
     for tool in ("cmake", "c++", *tools):
         if shutil.which(tool) is None:
-            pytest.skip(f"needs {tool}")
+            _lacking(tool)
     if run(["c++", "-E", "-x", "c++", "-"], data=b"#include <nlohmann/json.hpp>\n").returncode != 0:
-        pytest.skip("needs nlohmann/json.hpp (nlohmann-json3-dev)")
+        _lacking("nlohmann/json.hpp (nlohmann-json3-dev)")
     for folder in (os.environ.get("ORT_ROOT", ""), SOURCE / "build" / "onnxruntime", "/usr", "/usr/local"):
         if folder and any(Path(folder).glob("include/**/onnxruntime_c_api.h")):
             return Path(folder)
-    pytest.skip("needs ONNX Runtime's headers: export/cpp/tools/fetch_ort_headers.sh, or ORT_ROOT")
+    _lacking("ONNX Runtime's headers: export/cpp/tools/fetch_ort_headers.sh, or ORT_ROOT")
 
 
 def build(preset: str, tmp_path_factory: pytest.TempPathFactory, *tools: str) -> Path:
@@ -56,7 +64,7 @@ def build(preset: str, tmp_path_factory: pytest.TempPathFactory, *tools: str) ->
         kept = os.environ.get("MIRRORKIT_CPP_BUILD")
         folder = Path(kept) / preset if kept else tmp_path_factory.mktemp("cpp") / preset
         succeed(["cmake", "-S", SOURCE, "--preset", preset, "-B", folder, f"-DORT_ROOT={headers}"])
-        succeed(["cmake", "--build", folder, "-j", "1"], minutes=15)
+        succeed(["cmake", "--build", folder], minutes=15)  # as parallel as CMAKE_BUILD_PARALLEL_LEVEL says
         _BUILT[preset] = folder
     return _BUILT[preset]
 
@@ -66,7 +74,7 @@ def onnxruntime_library() -> Path:
     package = pytest.importorskip("onnxruntime", reason="needs the onnx extra")
     found = sorted((Path(package.__file__).parent / "capi").glob("libonnxruntime.so*"))
     if not found:
-        pytest.skip("the onnxruntime package here has no libonnxruntime.so")
+        _lacking("an onnxruntime package with a libonnxruntime.so")
     return found[-1]
 
 

@@ -60,7 +60,7 @@ int bench(const Arguments& arguments) {
   print("batches", best_of(rounds, [&] { encoder.encode(texts); }), texts.size());
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  std::printf("%-14s %10.1f MB at most\n", "memory", static_cast<double>(usage.ru_maxrss) / 1024);
+  std::printf("%-14s %10.1f MB at most\n", "memory", static_cast<double>(usage.ru_maxrss) * 1024 / 1e6);
   return success;
 }
 

