@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
 from mirrorkit.bench.figures import Figure
 from mirrorkit.bench.result import Interval
 
+# A rate is a time turned round, and the grid's p90 and p99 go with its p50.
+_REPEATED = re.compile(r"_per_second$|^speed\.grid\..*(?<!\.p50)$")
 HEADLINES = ("quality.sts_average", "quality.cosine_mean", "speed.ratio", "speed.single_ratio", "file_bytes")
 
 
@@ -16,7 +19,7 @@ class Verdict(str, Enum):
 
     BEYOND = "beyond noise"  # the 95 % intervals have no value in common
     WITHIN = "within noise"
-    REAL = "no noise in it"  # the same texts through another graph: chance has no part in the figure
+    REAL = "exact"  # the same texts through another graph: chance has no part in the figure
     UNKNOWN = "noise unknown"  # the figure has no interval
     INCOMPARABLE = "not comparable"  # another machine, other threads, versions, texts, or another baseline
 
@@ -40,8 +43,9 @@ class Change:
 
     @property
     def shown(self) -> bool:
-        """Return whether a short report has it: what counts, and the main figures in any case."""
-        return self.verdict in (Verdict.BEYOND, Verdict.REAL) or self.figure in HEADLINES
+        """Return whether a short report has it: what counts and is not told by another figure, and the main ones."""
+        counts = self.verdict in (Verdict.BEYOND, Verdict.REAL) and not _REPEATED.search(self.figure)
+        return counts or self.figure in HEADLINES
 
     def text(self, value: float) -> str:
         """Return one of the two values with its unit."""

@@ -66,7 +66,7 @@ def compare_report(comparison: Comparison) -> list[RenderableType]:
     lines += [f"[dim]{escape(line)}[/]" for line in comparison.differences]
     shown = [change for change in comparison.changes if change.shown]
     if shown:
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
         for column in ("variant", "figure", "from", "to", "change", "verdict"):
             left = column in ("variant", "figure", "verdict")
             table.add_column(column, justify="left" if left else "right", overflow="fold")
@@ -80,7 +80,7 @@ def compare_report(comparison: Comparison) -> list[RenderableType]:
 def _cells(change: Change) -> tuple[Cell, ...]:
     return (
         Cell(change.subject),
-        Cell(change.figure),
+        Cell(change.figure.removeprefix("speed.").removeprefix("quality.")),
         Cell(change.text(change.a)),
         Cell(change.text(change.b)),
         Cell(change.difference()),
