@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed
-.PHONY: setup demo test test-slow test-compat test-consumers test-cpp test-cpp-all test-web lint wheel clean
+.PHONY: setup demo test test-slow test-compat test-consumers test-cpp test-cpp-all test-web bench-peers lint wheel clean
 
 setup: $(SETUP)
 $(SETUP): pyproject.toml constraints.txt
@@ -33,6 +33,9 @@ test-compat: ; PYTHON=$(PYTHON) bash tests/compat/run
 
 test-consumers: $(SETUP)
 	PYTHON=$(PYTHON) bash tests/consumers/run
+
+bench-peers: $(SETUP)
+	PYTHON=$(PYTHON) bash benchmarks/peers/setup && $(BIN)/python -m benchmarks.peers
 
 lint: $(SETUP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

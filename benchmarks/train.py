@@ -3,51 +3,47 @@
 python -m benchmarks.train                                  # pairs per second over a few steps
 python -m benchmarks.train --whole-run                      # seconds of the whole command, with load and save
 python -m benchmarks.train --device cuda --random bert-base # the whole command, random weights of that shape
+python -m benchmarks.train --study size                     # how cost grows; --study all for every study
 
-Each variant runs in a fresh process, in an order that rotates from round to round.
+Each variant runs in a fresh process, in an order that rotates from round to round. A study writes each figure to its
+record at once and goes on from there when it is started again.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
 from benchmarks import record as files
 from benchmarks import report
-from benchmarks.train_worker import PRECISIONS, Job
-from mirrorkit.backbone import QuietTransformers
-from mirrorkit.demo.corpus import collect_sentences
+from benchmarks import train_report as tables
+from benchmarks.processes import Run, race
+from benchmarks.train_runs import (
+    DEFAULT_BASE,
+    DEFAULT_CORPUS,
+    SHAPES,
+    draw_sample,
+    find_base,
+    find_corpus,
+    make_random,
+    run_steps,
+    run_whole,
+)
+from benchmarks.train_studies import STUDIES, run_study
+from benchmarks.train_worker import PRECISIONS
 from mirrorkit.device import pick_device
 from mirrorkit.environment import usable_cores
-from mirrorkit.errors import ConfigError, MirrorkitError, TrainingError
-from mirrorkit.hub import locate_model
+from mirrorkit.errors import ConfigError, MirrorkitError
 from mirrorkit.training.corpus import load_corpus
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = ROOT.parent / "shared"
-DEFAULT_BASE = SHARED / "models" / "minilm-mlm"
-DEFAULT_CORPUS = SHARED / "data" / "corpora" / "sentences_10k.txt"
-
-SHAPES = {
-    "bert-base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
-    "bert-tiny": {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512},
-}
-BERT_VOCABULARY = 30_522  # the embedding table is that large even for a tokenizer of fewer pieces
-
-Run = dict[str, Any]
+ORDINARY = {"rounds": 3, "steps": 10, "warmup_steps": 2, "batch_size": 200}  # a study has its own
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,13 +55,21 @@ def build_parser() -> argparse.ArgumentParser:
     add("--corpus", type=Path, help=f"one string a line; default: {DEFAULT_CORPUS.name}, else the demo corpus")
     add("--random", choices=SHAPES, help="random weights of this shape, tokenizer of --base; implies --whole-run")
     add("--whole-run", action="store_true", help="time the commands from start to saved model, over the whole corpus")
-    add("--variants", default=",".join(PRECISIONS), help="comma-separated; default: %(default)s")
+    add("--study", choices=[*STUDIES, "all"], help="measure how cost or quality depends on one thing")
+    add("--values", help="comma-separated points of the study instead of its own; of seeds: the seeds")
+    add("--variants", help=f"comma-separated; default: {','.join(PRECISIONS)}, or the study's own")
     add("--device", choices=["cpu", "cuda"], default="cpu")
     add("--threads", type=int, default=usable_cores(), help="default: all cores (%(default)s)")
-    add("--rounds", type=int, default=3)
-    add("--steps", type=int, default=10, help="timed steps of a round; not for --whole-run")
-    add("--warmup-steps", type=int, default=2, help="steps before them, left out")
-    add("--batch-size", type=int, default=200, help="pairs")
+    add("--rounds", type=int, help=f"default: {ORDINARY['rounds']}; of a study: 1")
+    add("--steps", type=int, help=f"timed steps of a round ({ORDINARY['steps']}; of a study 2); not for --whole-run")
+    add("--warmup-steps", type=int, help=f"steps before them, left out ({ORDINARY['warmup_steps']}; of a study 1)")
+    add("--batch-size", type=int, help=f"pairs ({ORDINARY['batch_size']}, or the study's own)")
+    add("--max-length", type=int, default=50, help="tokens (%(default)s)")
+    add("--strings", type=int, default=1000, help="distinct strings of the studies phases and seeds (%(default)s)")
+    add("--seeds", type=int, default=3, help="of the study seeds (%(default)s)")
+    add("--sts-pairs", type=int, default=200, help="of each STS set, for the study seeds; 0: all (%(default)s)")
+    add("--most-minutes", type=float, default=10, help="leave out what would take longer in study size (%(default)s)")
+    add("--fresh", action="store_true", help="begin the study anew")
     add("--pooling", choices=["mean", "cls"], default="mean", help="the official mean counts padding in")
     add("--loader-workers", type=int, default=0, help="processes of the official data loader")
     add("--seed", type=int, default=42)
@@ -75,113 +79,32 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def check(args: argparse.Namespace) -> list[str]:
-    """Return the variants; refuse what cannot be measured before any time is spent."""
+    """Fill in what was left open and return the variants; refuse what cannot be measured before any time is spent."""
     pick_device(args.device)
-    for name, least in (("threads", 1), ("rounds", 1), ("steps", 1), ("warmup_steps", 0), ("batch_size", 2)):
-        if getattr(args, name) < least:
-            raise ConfigError(f"{name} {getattr(args, name)}: must be at least {least}")
-    variants = [name.strip() for name in args.variants.split(",")]
+    for name, value in ORDINARY.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    least = {"threads": 1, "rounds": 1, "steps": 1, "warmup_steps": 0, "batch_size": 2, "max_length": 3}
+    for name, lowest in least.items():
+        if getattr(args, name) < lowest:
+            raise ConfigError(f"{name} {getattr(args, name)}: must be at least {lowest}")
+    variants = [name.strip() for name in (args.variants or ",".join(PRECISIONS)).split(",")]
     if unknown := set(variants) - set(PRECISIONS):
         raise ConfigError(f"variant {sorted(unknown)[0]!r}: must be of {', '.join(PRECISIONS)}")
     return list(dict.fromkeys(variants))
 
 
-def find_base(asked: str | None) -> str:
-    """Return the folder of the base model; say so when the default is not there."""
-    if asked is None and not DEFAULT_BASE.is_dir():
-        print(f"{DEFAULT_BASE} is not there: measuring the shipped model, tiny", file=sys.stderr)
-        asked = "tiny"
-    return str(locate_model(asked or DEFAULT_BASE).resolve())
+def check_study(args: argparse.Namespace) -> None:
+    """Refuse options that do not go with a study."""
+    if args.whole_run or args.random:
+        raise ConfigError("--whole-run and --random are not for --study; give --study model --values bert-base")
+    if args.study == "all" and (args.values or args.variants):
+        raise ConfigError("--values and --variants go with one study, not with --study all")
 
 
-def find_corpus(asked: Path | None, scratch: Path) -> Path:
-    """Return the corpus file; say so when the default is not there."""
-    if asked is not None or DEFAULT_CORPUS.is_file():
-        return (asked or DEFAULT_CORPUS).resolve()
-    print(f"{DEFAULT_CORPUS} is not there: measuring on the demo corpus", file=sys.stderr)
-    file = scratch / "demo-corpus.txt"
-    file.write_text("\n".join(collect_sentences()) + "\n", encoding="utf-8")
-    return file
-
-
-def make_random(shape: str, tokenizer_of: str, folder: Path) -> str:
-    """Write a BERT of random weights with the tokenizer of another model."""
-    with QuietTransformers():
-        tokenizer = transformers.AutoTokenizer.from_pretrained(tokenizer_of, local_files_only=True)
-        vocabulary = max(BERT_VOCABULARY, len(tokenizer))
-        config = transformers.BertConfig(vocab_size=vocabulary, pad_token_id=tokenizer.pad_token_id, **SHAPES[shape])
-        transformers.BertModel(config).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    return str(folder)
-
-
-def draw_sample(corpus: Path, args: argparse.Namespace, scratch: Path) -> Path:
-    """Write the distinct strings that every variant trains on, just enough for the steps."""
-    needed = (args.warmup_steps + args.steps) * args.batch_size
-    texts = load_corpus(corpus, limit=needed, seed=args.seed).texts
-    if len(texts) < needed:
-        raise ConfigError(
-            f"{corpus.name}: {len(texts)} distinct strings, but {args.warmup_steps} + {args.steps} steps of "
-            f"{args.batch_size} need {needed}; lower --steps or --batch-size"
-        )
-    sample = scratch / "sample.txt"
-    sample.write_text("\n".join(texts), encoding="utf-8")
-    return sample
-
-
-def run_process(command: Sequence[str], what: str, threads: int) -> Run:
-    """Run a command that prints JSON; add the wall seconds from its start to its end."""
-    count = str(threads)
-    env = os.environ | {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "RAYON_NUM_THREADS": count}
-    env.pop("TOKENIZERS_PARALLELISM", None)  # whatever the caller's shell says must not decide the result
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - start
-    if done.returncode:
-        last = (done.stderr.strip() or "nothing on stderr").splitlines()[-1]
-        raise TrainingError(f"{what}: exit code {done.returncode}: {last}")
-    figures: Run = json.loads(done.stdout)
-    return figures | {"command_seconds": seconds}
-
-
-def run_steps(variant: str, base: str, sample: Path, args: argparse.Namespace) -> Run:
-    """Time a few steps of one variant."""
-    names = ("steps", "warmup_steps", "batch_size", "pooling", "device", "threads", "seed", "loader_workers")
-    job = Job(variant=variant, base=base, sample=str(sample), **{name: getattr(args, name) for name in names})
-    return run_process(["-m", "benchmarks.train_worker", json.dumps(asdict(job))], variant, args.threads)
-
-
-def run_whole(variant: str, base: str, corpus: Path, args: argparse.Namespace) -> Run:
-    """Time one variant's own command, which leaves a model in a folder that is thrown away."""
-    with tempfile.TemporaryDirectory() as scratch:
-        command = [base, str(corpus), "--out", f"{scratch}/model", "--device", args.device, "--pooling", args.pooling]
-        command += ["--batch-size", str(args.batch_size), "--seed", str(args.seed)]
-        if variant == "official":
-            command = ["-m", "benchmarks.official", *command, "--loader-workers", str(args.loader_workers)]
-        else:
-            ours = ["--recipe", "sentence-bert", "--precision", str(PRECISIONS[variant]), "--json"]
-            command = ["-c", "from mirrorkit.cli import app; app()", "--quiet", "finetune", *command, *ours]
-        figures = run_process(command, variant, args.threads)
-    kept = ("steps", "pairs", "loss", "precision", "seconds", "peak_memory_bytes", "peak_device_memory_bytes")
-    trained = figures["seconds"]["tokenise"] + figures["seconds"]["train"]
-    speed = {"variant": variant, "pairs_per_second": figures["pairs"] / trained}
-    return speed | {name: figures[name] for name in (*kept, "command_seconds")}
-
-
-def race(variants: Sequence[str], rounds: int, measure: Callable[[str], Run]) -> dict[str, list[Run]]:
-    """Measure every variant once a round, starting with another one each time."""
-    runs: dict[str, list[Run]] = {variant: [] for variant in variants}
-    for number in range(rounds):
-        turn = number % len(variants)
-        for variant in [*variants[turn:], *variants[:turn]]:
-            run = measure(variant)
-            runs[variant].append(run)
-            print(
-                f"round {number + 1} of {rounds}, {variant}: {run['pairs_per_second']:.1f} pairs/s, "
-                f"command {run['command_seconds']:.1f} s",
-                file=sys.stderr,
-            )
-    return runs
+def tell(run: Run) -> str:
+    """Describe a run."""
+    return f"{run['pairs_per_second']:.1f} pairs/s, command {run['command_seconds']:.1f} s"
 
 
 def benchmark(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
@@ -197,13 +120,13 @@ def benchmark(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     if args.random:
         base, name = make_random(args.random, base, scratch / "random"), f"random {args.random}"
     if whole:
-        runs = race(variants, args.rounds, lambda variant: run_whole(variant, base, corpus, args))
+        runs = race(variants, args.rounds, lambda variant: run_whole(variant, base, corpus, args), tell)
     else:
         sample = draw_sample(corpus, args, scratch)
-        runs = race(variants, args.rounds, lambda variant: run_steps(variant, base, sample, args))
+        runs = race(variants, args.rounds, lambda variant: run_steps(variant, base, sample, args), tell)
     if args.device == "cuda":
         described["hardware"]["gpu"] = torch.cuda.get_device_name()
-    settings = ("threads", "rounds", "batch_size", "pooling", "device", "seed", "loader_workers")
+    settings = ("threads", "rounds", "batch_size", "max_length", "pooling", "device", "seed", "loader_workers")
     return {
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         **described,
@@ -212,24 +135,27 @@ def benchmark(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         "whole_run": whole,
         **{name: getattr(args, name) for name in settings},
         **({} if whole else {"steps": args.steps, "warmup_steps": args.warmup_steps}),
-        "summary": report.summarise(runs, "command_seconds" if whole else "pairs_per_second"),
+        "summary": tables.summarise(runs, "command_seconds" if whole else "pairs_per_second"),
         "runs": runs,
     }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, write the JSON file, make the tables in the README anew; return the exit code."""
+    """Measure, write the JSON file, make tables and plots in the README anew; return the exit code."""
     args = build_parser().parse_args(arguments)
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            record = benchmark(args, Path(scratch))
-        file = report.write_record(record, args.results)
-        files.update_section(args.readme, "train", report.training_section(report.read_records(args.results)))
+            if args.study:
+                check_study(args)
+                for study in STUDIES if args.study == "all" else [args.study]:
+                    run_study(study, args, Path(scratch))
+            else:
+                tables.write_record(benchmark(args, Path(scratch)), args.results)
+        report.update(args.results, args.readme, ("train", "studies") if args.study else ("train",))
     except MirrorkitError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2
-    print(report.training_section([record]))
-    print(f"wrote {file} and the tables in {args.readme}", file=sys.stderr)
+    print(f"wrote to {args.results} and the tables in {args.readme}", file=sys.stderr)
     return 0
 
 

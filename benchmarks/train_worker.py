@@ -31,6 +31,7 @@ class Job:
     steps: int
     warmup_steps: int  # trained before the clock starts
     batch_size: int  # pairs
+    max_length: int  # tokens
     pooling: str  # mean or cls; the official mean is that over padding
     device: str
     threads: int
@@ -52,7 +53,11 @@ def measure(job: Job) -> dict[str, Any]:
 
 def _official(job: Job, parts: list[list[str]]) -> dict[str, Any]:
     settings = official.Settings(
-        batch_size=job.batch_size, pooling=job.pooling, loader_workers=job.loader_workers, seed=job.seed
+        batch_size=job.batch_size,
+        max_length=job.max_length,
+        pooling=job.pooling,
+        loader_workers=job.loader_workers,
+        seed=job.seed,
     )
     encoder, tokenizer = official.load(job.base, settings, job.device)
     stats = [official.train(encoder, tokenizer, part, settings) for part in parts][-1]
@@ -60,7 +65,12 @@ def _official(job: Job, parts: list[list[str]]) -> dict[str, Any]:
 
 
 def _ours(job: Job, parts: list[list[str]]) -> dict[str, Any]:
-    recipe = dataclasses.replace(OFFICIAL["sentence-bert"], batch_size=job.batch_size, pooling=Pooling(job.pooling))
+    recipe = dataclasses.replace(
+        OFFICIAL["sentence-bert"],
+        batch_size=job.batch_size,
+        max_length=job.max_length,
+        pooling=Pooling(job.pooling),
+    )
     encoder = SentenceEncoder.load(job.base, pooling=recipe.pooling, dropout=recipe.dropout)
     options = {"seed": job.seed, "device": job.device, "precision": str(PRECISIONS[job.variant])}
     stats = [train(encoder, load_corpus(part), recipe, **options) for part in parts][-1]  # type: ignore[arg-type]

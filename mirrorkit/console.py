@@ -61,15 +61,16 @@ def set_up_logging(verbosity: int) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document on stdout; a figure that is not a number becomes null, which every reader takes."""
-    print(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+    """Print one JSON document on stdout; not-a-number becomes null, which every reader takes."""
+    print(json.dumps(finite(value), indent=2, ensure_ascii=False))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return JSON values with null for every figure that is not a number."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -132,7 +132,7 @@ def test_work_is_counted_where_the_matrices_are_known() -> None:
 
 def test_the_peak_is_measured_by_both_libraries() -> None:
     pytest.importorskip("onnxruntime", reason="needs the onnx extra")
-    found = gemm_peaks(1, 0.02, size=64)
+    found = gemm_peaks(1, 0.02, sizes=(32, 64))
     assert set(found) == {"numpy", "onnxruntime"}
     assert all(1e6 < rate < 1e15 for rate in found.values())
 

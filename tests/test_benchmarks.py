@@ -15,10 +15,11 @@ pytest.importorskip("benchmarks", reason="benchmarks/ is not in sys.path: run py
 import torch
 
 import mirrorkit
-from benchmarks import official, record, report
+from benchmarks import official, processes, record, train_runs
 from benchmarks import train as bench
+from benchmarks import train_report as report
 from benchmarks.train_worker import PRECISIONS, Job, measure
-from mirrorkit.errors import ConfigError, OutputError, TrainingError
+from mirrorkit.errors import ConfigError, OutputError
 from mirrorkit.model import SentenceEncoder
 from mirrorkit.training.loss import nt_xent
 
@@ -46,7 +47,7 @@ def make_job(tmp_path: Path, variant: str) -> Job:
     sample = tmp_path / "sample.txt"
     sample.write_text("\n".join(SENTENCES), encoding="utf-8")
     threads = torch.get_num_threads()  # the other tests' setting stays
-    return Job(variant, "tiny", str(sample), 2, 1, 8, "mean", "cpu", threads, 42, 0)
+    return Job(variant, "tiny", str(sample), 2, 1, 8, 50, "mean", "cpu", threads, 42, 0)
 
 
 def plain_nt_xent(first: list[list[float]], second: list[list[float]], temperature: float) -> float:
@@ -155,7 +156,7 @@ def test_every_variant_runs_each_round_and_the_order_rotates() -> None:
         order.append(variant)
         return {"pairs_per_second": len(order), "command_seconds": 1.0}
 
-    runs = bench.race(["a", "b", "c"], 3, fake)
+    runs = processes.race(["a", "b", "c"], 3, fake, bench.tell)
     assert order == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
     assert [run["pairs_per_second"] for run in runs["a"]] == [1, 6, 8]
 
@@ -195,11 +196,11 @@ def test_the_tables_in_the_readme_are_those_of_the_results() -> None:
 def test_what_is_not_there_is_replaced_aloud(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bench, "DEFAULT_BASE", tmp_path / "no-model")
-    monkeypatch.setattr(bench, "DEFAULT_CORPUS", tmp_path / "no-corpus.txt")
-    monkeypatch.setattr(bench, "collect_sentences", lambda: SENTENCES)
-    assert Path(bench.find_base(None)).name == "tiny-mlm"
-    assert bench.find_corpus(None, tmp_path).read_text(encoding="utf-8").splitlines() == SENTENCES
+    monkeypatch.setattr(train_runs, "DEFAULT_BASE", tmp_path / "no-model")
+    monkeypatch.setattr(train_runs, "DEFAULT_CORPUS", tmp_path / "no-corpus.txt")
+    monkeypatch.setattr(train_runs, "collect_sentences", lambda: SENTENCES)
+    assert Path(train_runs.find_base(None)).name == "tiny-mlm"
+    assert train_runs.find_corpus(None, tmp_path).read_text(encoding="utf-8").splitlines() == SENTENCES
     said = capsys.readouterr().err
     assert "no-model is not there" in said
     assert "no-corpus.txt is not there" in said
@@ -234,8 +235,8 @@ def test_what_cannot_be_measured_is_one_line_and_exit_code_2(
 
 
 def test_a_process_that_fails_is_named_with_its_last_words() -> None:
-    with pytest.raises(TrainingError, match=r"ours: exit code 1: ValueError: too small"):
-        bench.run_process(["-c", "raise ValueError('too small')"], "ours", 1)
+    with pytest.raises(processes.ProcessError, match=r"ours: exit code 1: ValueError: too small"):
+        train_runs.run_process(["-c", "raise ValueError('too small')"], "ours", 1)
 
 
 @pytest.mark.slow

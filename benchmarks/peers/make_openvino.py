@@ -29,7 +29,7 @@ def batch(rows: list[str]) -> dict[str, np.ndarray]:
     }
 
 
-batches = [batch(texts[start : start + 50]) for start in range(0, 300, 50)]
+batches = [batch(texts[start : start + 50]) for start in range(0, len(texts), 50)]
 model = ov.convert_model(source)
 ov.save_model(model, f"{out}/fp32.xml", compress_to_fp16=False)
 quantised = nncf.quantize(model, nncf.Dataset(batches), model_type=nncf.ModelType.TRANSFORMER)

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from mirrorkit.extras import require
 
-SIZE = 1536  # rows and columns: large enough for every cache to matter and small enough for a few dozen in a second
+SIZES = (384, 512, 768, 1024, 1536)  # rows and columns: which is fastest differs by the caches and who multiplies
 
 
-def gemm_peaks(threads: int, seconds: float, size: int = SIZE) -> dict[str, float]:
+def gemm_peaks(threads: int, seconds: float, sizes: Sequence[int] = SIZES) -> dict[str, float]:
     """Return the best rate of fp32 matrix products by who multiplied, in operations a second.
 
-    numpy's threads are set by the environment of the process.
+    `seconds` are shared out over both and all `sizes`. numpy's threads are set by the environment of the process.
     """
     random = np.random.default_rng(0)
-    a, b = (random.random((size, size), dtype=np.float32) for _ in range(2))
     session = _ort_session(threads)
-    return {
-        "numpy": _best(lambda: a @ b, size, seconds / 2),
-        "onnxruntime": _best(lambda: session.run(["c"], {"a": a, "b": b}), size, seconds / 2),
-    }
+    best = {"numpy": 0.0, "onnxruntime": 0.0}
+    for size in sizes:
+        a, b = (random.random((size, size), dtype=np.float32) for _ in range(2))
+        own: dict[str, Callable[[], Any]] = {
+            "numpy": partial(np.matmul, a, b),
+            "onnxruntime": partial(session.run, ["c"], {"a": a, "b": b}),
+        }
+        for name, multiply in own.items():
+            best[name] = max(best[name], _best(multiply, size, seconds / len(own) / len(sizes)))
+    return best
 
 
 def _best(multiply: Callable[[], Any], size: int, seconds: float) -> float:

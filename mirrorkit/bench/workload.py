@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from mirrorkit.errors import CorpusError
+from mirrorkit.documentation import collect_sentences
+from mirrorkit.errors import CorpusError, MirrorkitError
 from mirrorkit.evaluation.pairs import GradedPairs, read_pairs
 from mirrorkit.evaluation.sts import read_tasks
 from mirrorkit.verification.texts import even_sample
+
+log = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).parents[1] / "assets"
 GRADED, CALIBRATION = ASSETS / "graded.tsv", ASSETS / "calibration.txt"
@@ -35,8 +40,8 @@ class Workload:
 def read_workload(sts: str | Path | None, timed: int) -> Workload:
     """Read the seven sets in `sts`, or the shipped graded set; `timed` is the size of the ragged workload.
 
-    A pool short of 2,000 sentences is filled from the shipped sample as far as that goes. Raises CorpusError for a
-    folder or a row that does not fit.
+    A pool short of 2,000 sentences is filled from the shipped sample, then from Python's own documentation. Raises
+    CorpusError for a folder or a row that does not fit.
     """
     sets = [read_pairs(GRADED, score_column=0)] if sts is None else read_tasks(sts)
     for data in sets:
@@ -46,8 +51,25 @@ def read_workload(sts: str | Path | None, timed: int) -> Workload:
             )
     graded = list(dict.fromkeys(text for data in sets for side in (data.left, data.right) for text in side))
     pool = even_sample(graded, POOL)
-    if len(pool) < POOL:
-        known = set(pool)
-        sample = CALIBRATION.read_text(encoding="utf-8").splitlines()
-        pool += even_sample([text for text in sample if text.strip() and text not in known], POOL - len(pool))
+    for more in (_calibration, _documentation):
+        if len(pool) < POOL:
+            pool += even_sample(_without(pool, more()), POOL - len(pool))
     return Workload(sets, graded, pool, even_sample(graded, timed))
+
+
+def _without(known: list[str], texts: list[str]) -> list[str]:
+    seen = set(known)
+    return [text for text in texts if text not in seen]
+
+
+def _calibration() -> list[str]:
+    return [text for text in CALIBRATION.read_text(encoding="utf-8").splitlines() if text.strip()]
+
+
+@cache
+def _documentation() -> list[str]:
+    try:
+        return collect_sentences(POOL)
+    except MirrorkitError as err:
+        log.warning("fewer than %d sentences to search for neighbours: %s", POOL, err)
+        return []

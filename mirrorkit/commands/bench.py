@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from mirrorkit.commands.options import is_quiet, listed
-from mirrorkit.console import EXIT_FAILED, live_progress, one_line_errors, print_json, stdout
+from mirrorkit.console import EXIT_FAILED, finite, live_progress, one_line_errors, print_json, stdout
 from mirrorkit.errors import ConfigError
 
 _REPORTS = "Reports (the table in the terminal is printed in any case)"
@@ -49,6 +49,8 @@ def bench(
     rules = load_gate(gate) if gate is not None else None
     sizes = _numbers("lengths", lengths), _numbers("batches", batches)
     check_outputs([json_, html, markdown], bundle)
+    if html is not None:
+        import mirrorkit.bench.page  # noqa: F401  (what the plots need must be there before the long work)
     with live_progress(is_quiet(ctx)) as progress:
         result = run_bench(
             bundle,
@@ -118,7 +120,7 @@ def _reports(result: Any, json_: Path | None, html: Path | None, markdown: Path 
     """Return the text of each file that is asked for."""
     contents = {}
     if json_ is not None:
-        contents[json_] = json.dumps(result.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        contents[json_] = json.dumps(finite(result.as_dict()), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     if html is not None:
         from mirrorkit.bench.page import html_page
 

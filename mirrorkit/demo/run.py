@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from mirrorkit.console import LiveProgress
-from mirrorkit.demo.corpus import collect_sentences
 from mirrorkit.demo.measure import GRADED, Snapshot, take_snapshot
 from mirrorkit.demo.picture import draw
 from mirrorkit.demo.sentences import TOPICS
 from mirrorkit.demo.tell import neighbour_table, score_table, verdict
 from mirrorkit.device import pick_device
+from mirrorkit.documentation import collect_sentences
 from mirrorkit.environment import cpu_name, usable_cores, versions
 from mirrorkit.errors import OutputError
 from mirrorkit.evaluation.sts import SEVEN, task_files

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from mirrorkit.demo.corpus import MAX_WORDS, MIN_WORDS, collect_sentences
+from mirrorkit.documentation import MAX_WORDS, MIN_WORDS, collect_sentences
 from mirrorkit.errors import MirrorkitError
 
-COLLECT = "import json; from mirrorkit.demo.corpus import collect_sentences; print(json.dumps(collect_sentences()))"
+COLLECT = "import json; from mirrorkit.documentation import collect_sentences; print(json.dumps(collect_sentences()))"
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_broken_sources_are_passed_over(fake_stdlib: Path) -> None:
 
 
 def test_without_sources_the_error_says_so(fake_stdlib: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="mirrorkit.demo.corpus")
+    caplog.set_level(logging.INFO, logger="mirrorkit.documentation")
     with pytest.raises(MirrorkitError, match="found 0 sentences"):
         collect_sentences()
     assert "found 0 sentences" in caplog.text
