@@ -14,6 +14,7 @@ _HOME = {
     "Encoder": "mirrorkit.runtime.encoder",
     "export_bundle": "mirrorkit.exporter.pipeline",
     "ExportResult": "mirrorkit.exporter.result",
+    "rebuild_engine": "mirrorkit.exporter.tensorrt",
     "check_bundle": "mirrorkit.verification.check",
     "SentenceEncoder": "mirrorkit.model",
     "finetune": "mirrorkit.training.finetune",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mirrorkit.evaluation.sts import evaluate_sts as evaluate_sts
     from mirrorkit.exporter.pipeline import export_bundle as export_bundle
     from mirrorkit.exporter.result import ExportResult as ExportResult
+    from mirrorkit.exporter.tensorrt import rebuild_engine as rebuild_engine
     from mirrorkit.layout import Pooling as Pooling
     from mirrorkit.model import SentenceEncoder as SentenceEncoder
     from mirrorkit.runtime.encoder import Encoder as Encoder

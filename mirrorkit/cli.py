@@ -10,10 +10,12 @@ from mirrorkit import __version__
 from mirrorkit.commands.bench import BenchCommand, bench
 from mirrorkit.commands.demo import demo
 from mirrorkit.commands.encode import encode, similarity
+from mirrorkit.commands.engine import engine
 from mirrorkit.commands.evaluate import evaluate
 from mirrorkit.commands.export import check, export
 from mirrorkit.commands.finetune import finetune, recipes
 from mirrorkit.commands.operators import operators
+from mirrorkit.commands.triton import triton
 from mirrorkit.console import set_up_logging
 
 app = typer.Typer(
@@ -43,10 +45,12 @@ def main(
 app.command(rich_help_panel="Make")(finetune)
 app.command(rich_help_panel="Make")(recipes)
 app.command(rich_help_panel="Make")(export)
+app.command(rich_help_panel="Make")(engine)
 app.command(rich_help_panel="Make")(operators)
 app.command(rich_help_panel="Measure")(check)
 app.command(name="eval", rich_help_panel="Measure")(evaluate)
 app.command(cls=BenchCommand, rich_help_panel="Measure")(bench)
 app.command(rich_help_panel="Use")(encode)
 app.command(rich_help_panel="Use")(similarity)
+app.command(rich_help_panel="Use")(triton)
 app.command(rich_help_panel="Start")(demo)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from mirrorkit.errors import OutputError
 
-_OURS = ("config.json", "modules.json", "mirrorkit.json", "demo.json")  # one of these tells a folder worth replacing
+# One of these tells a folder worth replacing.
+_OURS = ("config.json", "modules.json", "mirrorkit.json", "demo.json", "triton.json", "manifest.json")
 _FILLED = (errno.ENOTEMPTY, errno.EEXIST)  # what a rename onto a folder with something in it fails with
 
 
@@ -20,7 +21,7 @@ def check_target(out: Path, *, overwrite: bool, needs_bytes: int = 0) -> None:
     """Raise OutputError now for what would make publishing `out` fail after all the work is done.
 
     `needs_bytes` is about how much will be written. An existing folder is replaced only with `overwrite`, and only
-    when it holds a model or a demo: a slip of the keyboard must not cost somebody's home folder.
+    when it holds something of ours: a slip of the keyboard must not cost somebody's home folder.
     """
     try:
         _check_place(out, overwrite=overwrite)

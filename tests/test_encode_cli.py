@@ -91,6 +91,10 @@ def test_encode_picks_a_column(folder: Path, tmp_path: Path) -> None:
         (["--threads", "0"], "must be a whole number of at least 1"),
         (["--batch-tokens", "0"], "must be at least 1"),
         (["--resume"], "only a .parquet file can be resumed"),
+        (["--rebuild"], "--rebuild: only together with --engine"),
+        (["--variant", "tensorrt"], "variant tensorrt: give the folder of its engine too"),
+        (["--provider", "openvino"], "provider 'openvino': must be tensorrt"),
+        (["--provider", "tensorrt", "--device", "cpu"], "device cpu: TensorRT runs on cuda alone"),
     ],
 )
 def test_bad_options_are_one_line(folder: Path, texts: Path, tmp_path: Path, options: list[str], words: str) -> None:

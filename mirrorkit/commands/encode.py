@@ -9,6 +9,7 @@ import typer
 
 from mirrorkit.commands.options import Json, is_quiet
 from mirrorkit.console import live_progress, one_line_errors, print_json, stdout
+from mirrorkit.errors import ConfigError
 
 
 @one_line_errors
@@ -18,7 +19,11 @@ def encode(
     texts: Annotated[str, typer.Argument(help="txt, csv, tsv, jsonl (each also .gz), parquet, or - for stdin.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .npy, .jsonl or .parquet.")],
     variant: Annotated[str, typer.Option(help="auto, fp32, fp16, int8, int4, or the name of one.")] = "auto",
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: cuda where TensorRT is asked for.")] = None,
+    provider: Annotated[str | None, typer.Option(help="tensorrt: ONNX Runtime's own, an engine made at need.")] = None,
+    engine: Annotated[Path | None, typer.Option(help="Folder of a TensorRT engine of BUNDLE, to run that.")] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build ENGINE anew where it does not fit.")] = False,
+    engine_cache: Annotated[Path | None, typer.Option(help="Where PROVIDER keeps its engines.")] = None,
     threads: Annotated[int | None, typer.Option(help="Default: the physical cores.")] = None,
     text_column: Annotated[str | None, typer.Option(help="Column name or number.")] = None,
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens in a batch, padding included.")] = None,
@@ -29,6 +34,8 @@ def encode(
     """Encode the rows of TEXTS: row i of OUT is row i of the input, blank rows included."""
     from mirrorkit.runtime.encode_file import encode_file
 
+    if rebuild and engine is None:
+        raise ConfigError("--rebuild: only together with --engine")
     with live_progress(is_quiet(ctx)) as progress:
         result = encode_file(
             bundle,
@@ -36,6 +43,10 @@ def encode(
             out,
             variant=variant,
             device=device,
+            provider=provider,
+            engine=engine,
+            rebuild=_rebuild if rebuild else None,
+            engine_cache=engine_cache,
             threads=threads,
             text_column=text_column,
             batch_tokens=batch_tokens,
@@ -47,6 +58,12 @@ def encode(
         print_json(result.as_dict())
     elif not is_quiet(ctx):
         stdout().print(result.line(), soft_wrap=True, markup=False)
+
+
+def _rebuild(bundle: Path, engine: Path) -> None:
+    from mirrorkit.exporter.tensorrt import rebuild_engine
+
+    rebuild_engine(bundle, engine)
 
 
 @one_line_errors

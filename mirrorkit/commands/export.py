@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from mirrorkit.commands.engine import Profiles, Target, as_json, engines_lines, planned, refusal
 from mirrorkit.commands.options import Json, is_quiet, listed
 from mirrorkit.console import EXIT_FAILED, live_progress, one_line_errors, print_json, stdout
 from mirrorkit.errors import ConfigError
 
 _LIMITS = "Limits of verification (those of each precision where not given)"
+_RT = "TensorRT engines"
 _TRIM = "Trimming the vocabulary (WordPiece)"
 
 
@@ -43,6 +45,12 @@ def export(
     trim_max_drop: Annotated[
         float | None, typer.Option(help="Points on the shipped graded pairs.", rich_help_panel=_TRIM)
     ] = None,
+    tensorrt: Annotated[
+        str | None,
+        typer.Option(help="Engines too: fp16, fp32 or both; into OUT-tensorrt-fp16 and the like.", rich_help_panel=_RT),
+    ] = None,
+    profile: Profiles = None,
+    target: Target = None,
     min_cosine: Annotated[float | None, typer.Option(help="Worst text.", rich_help_panel=_LIMITS)] = None,
     min_p1_cosine: Annotated[float | None, typer.Option(help="First percentile.", rich_help_panel=_LIMITS)] = None,
     min_mean_cosine: Annotated[float | None, typer.Option(rich_help_panel=_LIMITS)] = None,
@@ -58,6 +66,7 @@ def export(
     """Export MODEL to a bundle whose every graph is verified; one that fails is not published (exit code 1)."""
     from mirrorkit.exporter.pipeline import export_bundle
     from mirrorkit.exporter.result import NothingPublishedError
+    from mirrorkit.exporter.tensorrt import EngineRefusedError, EngineResult
     from mirrorkit.exporter.trim import Trim
     from mirrorkit.report import export_report
 
@@ -75,12 +84,15 @@ def export(
         raise ConfigError("--trim-column, --trim-min-… and --trim-max-drop need --trim-vocab FILE")
     own = {name: value for name, value in gate.items() if value is not None}
     trim = Trim(trim_vocab, trim_column, trim_min_count, own) if trim_vocab is not None else None
+    exported = listed(precision) or []
+    plan = planned(out, listed(tensorrt), exported, profile, target, overwrite)
+    engines: list[EngineResult] = []
     try:
         with live_progress(is_quiet(ctx)) as progress:
             result = export_bundle(
                 model,
                 out,
-                precision=listed(precision) or [],
+                precision=exported,
                 opset=opset,
                 max_length=max_length,
                 pooling=pooling,
@@ -92,12 +104,15 @@ def export(
                 thresholds={name: value for name, value in given.items() if value is not None},
                 progress=progress,
             )
+            engines = plan.build(progress)
     except NothingPublishedError as err:
         result = err.result
+    except EngineRefusedError as err:
+        raise refusal(err) from err
     if json_:
-        print_json(result.as_dict())
+        print_json({**result.as_dict(), **as_json(engines)})
     elif not is_quiet(ctx):
-        stdout().print(*export_report(result), sep="\n", soft_wrap=True)
+        stdout().print(*export_report(result), *engines_lines(engines), sep="\n", soft_wrap=True)
     if not result.ok:
         for problem in result.problems:
             print(f"mirrorkit: not published: {problem.line()}", file=sys.stderr)

@@ -48,7 +48,11 @@ def encode_file(
     out: str | Path,
     *,
     variant: str = "auto",
-    device: str = "cpu",
+    device: str | None = None,
+    provider: str | None = None,
+    engine: str | Path | None = None,
+    rebuild: Callable[[Path, Path], object] | None = None,
+    engine_cache: str | Path | None = None,
     threads: int | None = None,
     text_column: str | None = None,
     batch_tokens: int | None = None,
@@ -59,7 +63,8 @@ def encode_file(
     """Encode the texts of a txt, csv, tsv, jsonl (each also .gz) or parquet file, or of standard input ("-").
 
     Row i of `out`, a .npy, .jsonl or .parquet file, is row i of the input; a blank row is encoded as "". Memory does
-    not grow with the file. `out` appears when it is whole. With `resume` a parquet job that was stopped goes on.
+    not grow with the file. `out` appears when it is whole. With `resume` a parquet job that was stopped goes on. What
+    runs the bundle is said as to `Encoder`.
 
     Raises CorpusError for a bad input file, OutputError where the result cannot be written, BundleError, ConfigError.
     """
@@ -73,7 +78,16 @@ def encode_file(
         raise OutputError(f"{out}: is the input itself; give another file")
     source = Source(path, [text_column] if text_column else None, 1)
     texts = (text for (text,) in source.records())
-    encoder = Encoder(bundle, variant, device, threads)
+    encoder = Encoder(
+        bundle,
+        variant,
+        device,
+        threads,
+        provider=provider,
+        engine=engine,
+        rebuild=rebuild,
+        engine_cache=engine_cache,
+    )
     done = resumed = 0
 
     def copy(texts: Iterator[str], write: Write) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mirrorkit.batching import Ints, RaggedIds, homogeneous_chunks, pad_batch
+from mirrorkit.bundle import TOKENIZER, read_bundle
 from mirrorkit.errors import BundleError, ConfigError
-from mirrorkit.runtime.opening import open_folder
-from mirrorkit.runtime.session import Floats, check_device, open_session
+from mirrorkit.paths import local_path
+from mirrorkit.runtime.opening import Opened, open_folder, open_for_engine
+from mirrorkit.runtime.session import Floats, Session, check_device, open_session
 from mirrorkit.runtime.texts import chunks, strings
+
+if TYPE_CHECKING:
+    from mirrorkit.runtime.tensorrt_provider import TensorrtOptions
 
 # Padding included. More makes a batch no faster on a CPU, where each thread has a batch of its own, and takes memory.
 BATCH_TOKENS = {"cpu": 512, "cuda": 16_384}
@@ -28,38 +33,60 @@ class Encoder:
 
     `variant` is `auto` (the fastest one for the device that verification let pass), `fp32` (the fused graph where
     there is one), `fp16`, `int8`, `int4`, the exact name of a variant, or its file in the folder. `device` is `cpu`
-    or `cuda`; `threads` None means the physical cores this process may use. With `verify` the chosen files are held
-    against their recorded hashes first.
+    (the default) or `cuda`; `threads` None means the physical cores this process may use. With `verify` the chosen
+    files are held against their recorded hashes first.
 
-    Threads may share an encoder. It can be pickled, and a child made by fork opens it anew on first use.
+    With `engine`, the folder of a TensorRT engine made of this bundle, `variant` is `tensorrt`. An engine that is for
+    another GPU, library or bundle is refused, or mended by `rebuild`, which is called with the folders of bundle and
+    engine (`mirrorkit.rebuild_engine` is such a function). Without one, `provider="tensorrt"` leaves it to ONNX
+    Runtime to build an engine of the graph, which it keeps below `engine_cache` (None: in the user's cache folder).
+    Either means `cuda`.
 
-    Raises BundleError for a folder that cannot be used, ConfigError for a variant or device that is not there.
+    Threads may share an encoder. It can be pickled, and a child made by fork opens it anew on first use; on a GPU it
+    must be made by spawn.
+
+    Raises BundleError for a folder or engine that cannot be used, ConfigError for a variant, device or provider that
+    is not there.
     """
 
     def __init__(
         self,
         folder: str | Path,
         variant: str = "auto",
-        device: str = "cpu",
+        device: str | None = None,
         threads: int | None = None,
         *,
         verify: bool = True,
+        provider: str | None = None,
+        engine: str | Path | None = None,
+        rebuild: Callable[[Path, Path], object] | None = None,
+        engine_cache: str | Path | None = None,
     ) -> None:
-        check_device(device)
-        opened = open_folder(folder, variant, device, verify=verify)
+        self._state = {
+            "folder": Path(folder).expanduser().absolute(),
+            "variant": variant,
+            "device": device,
+            "threads": threads,
+            "verify": verify,
+            "provider": provider,
+            "engine": engine and Path(engine).expanduser().absolute(),
+            "rebuild": rebuild,
+            "engine_cache": engine_cache and Path(engine_cache).expanduser().absolute(),
+        }
+        device = _device(variant, device, provider, engine)
+        session: Session  # or an EngineSession, which offers what is used of one here
+        if engine is not None:
+            opened, session = _open_engine(folder, Path(engine), rebuild, verify)
+        else:
+            opened = open_folder(folder, variant, provider or device, verify=verify)
+            options = _tensorrt(opened, engine_cache) if provider else None
+            session = open_session(opened.file, device=device, threads=threads, tensorrt=options)
         self.folder = Path(folder).expanduser().absolute()
         self.variant = opened.variant
         self.max_length = opened.max_length  # tokens, special ones included; longer text is cut
         self.files = opened.files  # what decides the vectors
         self._opened = opened
-        self._state = {
-            "folder": self.folder,
-            "variant": variant,
-            "device": device,
-            "threads": threads,
-            "verify": verify,
-        }
-        self._session = open_session(opened.file, device=device, threads=threads)
+        self._session = session
         self.dim = self._dim()  # length of a vector
 
     def encode(
@@ -143,7 +170,7 @@ class Encoder:
         Threads that work on batches of their own need not wait for one another after every layer, as those that
         share a batch must.
         """
-        batches = list(_batches(ids.lengths, batch_tokens))
+        batches = list(_batches(ids.lengths, batch_tokens, self._session.max_rows))
         callers = min(self._session.threads, len(batches)) if self._session.device == "cpu" else 1
         if callers < 2:
             for rows in batches:
@@ -196,12 +223,49 @@ class Encoder:
         return f"Encoder({str(self.folder)!r}, variant={self.variant!r}, dim={self.dim}, max_length={self.max_length})"
 
 
-def _batches(lengths: Ints, budget: int) -> Iterator[Ints]:
+def _batches(lengths: Ints, budget: int, max_rows: int | None = None) -> Iterator[Ints]:
     """Yield rows, longest first, in batches of about one length and at most `budget` tokens (one text at the least)."""
     for rows in homogeneous_chunks(lengths, PASS_COST):
         count = max(1, budget // max(1, int(lengths[rows].max())))
+        count = min(count, max_rows or count)
         for start in range(0, len(rows), count):
             yield rows[start : start + count]
+
+
+def _device(variant: str, device: str | None, provider: str | None, engine: str | Path | None) -> str:
+    """Return the device; raises ConfigError for options that exclude one another."""
+    if provider not in (None, "tensorrt"):
+        raise ConfigError(f"provider {provider!r}: must be tensorrt; without it ONNX Runtime runs on the device itself")
+    if engine is None and variant == "tensorrt":
+        raise ConfigError(
+            "variant tensorrt: give the folder of its engine too; mirrorkit engine BUNDLE -o DIR makes one"
+        )
+    if engine is not None and (provider or variant not in ("auto", "tensorrt")):
+        other = f"provider {provider}" if provider else f"variant {variant}"
+        raise ConfigError(f"{other}: not together with an engine, which is a variant of its own, tensorrt")
+    gpu = engine is not None or provider is not None
+    if device is None:
+        return "cuda" if gpu else "cpu"
+    check_device(device)
+    if gpu and device != "cuda":
+        raise ConfigError(f"device {device}: TensorRT runs on cuda alone")
+    return device
+
+
+def _open_engine(
+    folder: str | Path, engine: Path, rebuild: Callable[[Path, Path], object] | None, verify: bool
+) -> tuple[Opened, Any]:
+    from mirrorkit.runtime.tensorrt import open_engine
+
+    session = open_engine(local_path(engine), read_bundle(local_path(folder)), verify=verify, rebuild=rebuild)
+    return open_for_engine(folder, session.file, session.max_length, verify=verify), session
+
+
+def _tensorrt(opened: Opened, cache: str | Path | None) -> TensorrtOptions:
+    from mirrorkit.runtime.tensorrt_provider import tensorrt_options
+
+    files = [file for file in opened.files if file.name != TOKENIZER]
+    return tensorrt_options(files, opened.max_length, local_path(cache) if cache else None)
 
 
 def _bar(total: int) -> Any:

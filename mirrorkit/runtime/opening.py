@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mirrorkit.bundle import TOKENIZER, Bundle, Variant, check_file, is_bundle, read_bundle
+from mirrorkit.bundle import TOKENIZER, Bundle, Graph, Variant, check_file, is_bundle, read_bundle
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.layout import Pooling, read_json
 from mirrorkit.paths import local_path
@@ -28,6 +28,7 @@ _AFTER_PADDING = {
 _AUTO = {
     "cpu": ("int8", "fp32-fused", "fp32", "fp16", "int4"),
     "cuda": ("fp16", "fp32-fused", "fp32", "int8", "int4"),
+    "tensorrt": ("fp16", "fp32"),  # ONNX Runtime's provider of that name
 }
 _SAME = {"fp32": ("fp32-fused", "fp32")}  # the fused graph gives the same numbers sooner
 _FOREIGN = {
@@ -56,13 +57,29 @@ class Opened:
 def open_folder(name: str | Path, variant: str, device: str, *, verify: bool) -> Opened:
     """Read a bundle or a foreign folder and choose a variant; nothing is ever fetched.
 
-    Raises BundleError for a folder that cannot be used, ConfigError for a variant that it does not hold.
+    `device` is `cpu`, `cuda`, or `tensorrt` for ONNX Runtime's provider of that name. Raises BundleError for a folder
+    that cannot be used, ConfigError for a variant that it does not hold.
     """
+    folder = _folder(name)
+    return _open_bundle(folder, variant, device, verify) if is_bundle(folder) else _open_foreign(folder, variant)
+
+
+def _folder(name: str | Path) -> Path:
     folder = local_path(name)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "no such folder"
         raise BundleError(f"{name}: {what}; give the folder of a bundle (nothing is fetched from a hub)")
-    return _open_bundle(folder, variant, device, verify) if is_bundle(folder) else _open_foreign(folder, variant)
+    return folder
+
+
+def open_for_engine(name: str | Path, engine: Path, max_length: int, *, verify: bool) -> Opened:
+    """Return what feeds `engine`, the file of an engine that takes `max_length` tokens, from the bundle it is of."""
+    bundle = read_bundle(_folder(name))
+    if verify:
+        check_file(bundle, TOKENIZER)
+    file = bundle.path(TOKENIZER)
+    tokenizer = Tokenizer(file, max_length)
+    return Opened("tensorrt", engine, tokenizer, max_length, bundle.pad_token_id, bundle.dim, True, (engine, file))
 
 
 def _open_bundle(folder: Path, wanted: str, device: str, verify: bool) -> Opened:
@@ -70,6 +87,11 @@ def _open_bundle(folder: Path, wanted: str, device: str, verify: bool) -> Opened
     if bundle.pooling is Pooling.MEAN_PADDED:
         raise BundleError(f"{folder}: pooling {bundle.pooling} depends on the padding of a batch; export with another")
     chosen = _choose(bundle, wanted, device)
+    if device == "tensorrt" and chosen.graph is not Graph.ONNX:
+        raise ConfigError(
+            f"variant {chosen.name}: has operators of ONNX Runtime's own, which TensorRT does not take; "
+            "take fp16 or fp32, the plain graphs"
+        )
     names = (chosen.file, *chosen.data_files, TOKENIZER)
     if verify:
         for name in names:
@@ -84,7 +106,8 @@ def _choose(bundle: Bundle, wanted: str, device: str) -> Variant:
     by_file = {variant.file: variant for variant in bundle.variants.values()}
     if wanted in by_file:
         return by_file[wanted]
-    names = _AUTO.get(device, ()) if wanted == "auto" else _SAME.get(wanted, (wanted,))
+    same = {} if device == "tensorrt" else _SAME
+    names = _AUTO.get(device, ()) if wanted == "auto" else same.get(wanted, (wanted,))
     return bundle.variant(next((name for name in names if name in bundle.variants), wanted))
 
 

@@ -6,15 +6,18 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mirrorkit.batching import Ints
-from mirrorkit.errors import BundleError, ConfigError
+from mirrorkit.errors import BundleError, ConfigError, MirrorkitError
 from mirrorkit.extras import require
 from mirrorkit.runtime.cores import default_threads
+
+if TYPE_CHECKING:
+    from mirrorkit.runtime.tensorrt_provider import TensorrtOptions
 
 Floats = npt.NDArray[np.float32]
 
@@ -22,6 +25,8 @@ DEVICES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 POOLED = "sentence_embedding"
 HIDDEN = "last_hidden_state"
 _FED = ("input_ids", "attention_mask", "token_type_ids")
+SPIN_MICROSECONDS = 20  # longer than the gaps between operators, shorter than anything else is kept waiting for
+_TIMED_SPINNING = (1, 26)  # the release of ONNX Runtime whose threads can spin for a set time; older ones ignore it
 _NOT_SENTENCES = ("logits", "pooler_output")  # of rank 2 as well, but a classifier's scores and BERT's own pooler
 _INTEGERS = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 _LEFT_BEHIND: list[Any] = []  # sessions whose threads a fork has not brought along; to free one would wait for them
@@ -37,15 +42,18 @@ class Signature:
     dim: int | None  # length of a sentence vector where the graph says it
 
 
-def open_session(file: Path, *, device: str = "cpu", threads: int | None = None) -> Session:
+def open_session(
+    file: Path, *, device: str = "cpu", threads: int | None = None, tensorrt: TensorrtOptions | None = None
+) -> Session:
     """Open an ONNX file on `cpu` or `cuda`, with `threads` threads (the physical cores where None).
 
-    Raises BundleError for a file that is no such graph, ConfigError for a device that is not there.
+    With `tensorrt` ONNX Runtime's TensorRT provider runs the graph. Raises BundleError for a
+    file that is no such graph, ConfigError for a device or provider that is not there.
     """
     check_device(device)
     if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
         raise ConfigError(f"threads {threads!r}: must be a whole number of at least 1")
-    return Session(file, device, threads or default_threads())
+    return Session(file, device, threads or default_threads(), tensorrt)
 
 
 def check_device(device: str) -> None:
@@ -57,14 +65,16 @@ def check_device(device: str) -> None:
 class Session:
     """An open graph. Threads may share it; it can be pickled, and a forked child opens it anew on first use."""
 
-    def __init__(self, file: Path, device: str, threads: int) -> None:
+    def __init__(self, file: Path, device: str, threads: int, tensorrt: TensorrtOptions | None = None) -> None:
         self.file = file
         self.device = device
         self.threads = threads
+        self.max_rows = tensorrt.profile.max.batch if tensorrt else None  # in a batch; None: as many as there are
+        self._tensorrt = tensorrt
         self._open()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"file": self.file, "device": self.device, "threads": self.threads}
+        return {"file": self.file, "device": self.device, "threads": self.threads, "tensorrt": self._tensorrt}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]  # opening is all that there is to restore
@@ -92,7 +102,10 @@ class Session:
             feeds["token_type_ids"] = np.zeros_like(input_ids)
         typed = {name: feeds[name].astype(kind, copy=False) for name, kind in self.signature.inputs.items()}
         try:
-            (value,) = self._handle.run([output], typed)
+            if self.device == "cuda":
+                value = _run_bound(self._handle, output, typed)
+            else:
+                (value,) = self._handle.run([output], typed)
         except Exception as err:  # ONNX Runtime's own types have no common base
             shape = " x ".join(map(str, input_ids.shape))
             raise BundleError(f"{self.file}: failed on a batch of {shape} tokens ({_first_line(err)})") from err
@@ -101,45 +114,80 @@ class Session:
     def _open(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._handle = _inference_session(self.file, self.device, self.threads)
+        self._handle = _inference_session(self.file, self.device, self.threads, self._tensorrt)
         self.signature = _signature(self._handle, self.file)
 
     def _open_in_child(self) -> None:
         with self._lock:
             if self._pid == os.getpid():
                 return
-            handle = _inference_session(self.file, self.device, self.threads)
+            handle = _inference_session(self.file, self.device, self.threads, self._tensorrt)
             _LEFT_BEHIND.append(self._handle)
             self._handle = handle
             self._pid = os.getpid()
 
 
-def _inference_session(file: Path, device: str, threads: int) -> Any:
-    ort = require("onnxruntime", extra="onnx")
-    if device == "cuda" and DEVICES[device] not in ort.get_available_providers():
-        raise ConfigError("device cuda: this onnxruntime has no CUDA; " + _GPU_HINT)
+def _run_bound(handle: Any, output: str, feeds: dict[str, Any]) -> Any:
+    """Return the output of a graph on the GPU: what is fed is copied there first, one output comes back."""
+    binding = handle.io_binding()
+    for name, array in feeds.items():
+        binding.bind_cpu_input(name, array)
+    binding.bind_output(output, "cpu")
+    handle.run_with_iobinding(binding)
+    return binding.copy_outputs_to_cpu()[0]
+
+
+def _inference_session(file: Path, device: str, threads: int, tensorrt: TensorrtOptions | None) -> Any:
+    ort = require("onnxruntime", extra="onnx-gpu" if device == "cuda" else "onnx")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4 if device == "cuda" else 3  # what goes wrong becomes one error, here
-    # Threads that spin while they wait take the cores from whoever else needs them, other callers of this session too.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    _limit_spinning(ort, options)
     options.enable_mem_pattern = False  # plans memory per shape, and here every batch has another
+    if device == "cuda":
+        return _gpu_session(ort, file, options, tensorrt)
     try:
-        handle = ort.InferenceSession(str(file), options, providers=[DEVICES[device]])
+        return ort.InferenceSession(str(file), options, providers=[DEVICES[device]])
     except Exception as err:  # as above
-        if not file.is_file():
-            raise BundleError(f"{file}: no such file") from err
-        raise BundleError(f"{file}: cannot be opened by ONNX Runtime {ort.__version__} ({_first_line(err)})") from err
-    if DEVICES[device] not in handle.get_providers():  # get_available_providers() tells of the build alone
-        raise ConfigError("device cuda: CUDA could not be started on this machine; " + _GPU_HINT)
+        raise _not_opened(ort, file, err) from err
+
+
+def _limit_spinning(ort: Any, options: Any) -> None:
+    """Let idle threads spin from one operator to the next and no longer, where ONNX Runtime can be told so.
+
+    To sleep and be woken at each operator is a third of a short text's time. But a thread that spins takes the core
+    from whoever else needs it, other callers of this session too, and by default it does so for milliseconds.
+    """
+    key = "session.intra_op."
+    if tuple(int(part) for part in ort.__version__.split(".")[:2]) >= _TIMED_SPINNING:
+        options.add_session_config_entry(key + "spin_duration_us", str(SPIN_MICROSECONDS))
+    else:
+        options.add_session_config_entry(key + "allow_spinning", "0")
+
+
+def _gpu_session(ort: Any, file: Path, options: Any, tensorrt: TensorrtOptions | None) -> Any:
+    from mirrorkit.runtime import tensorrt_provider as gpu
+
+    gpu.check_build(ort, tensorrt)
+    with gpu.libraries(ort, tensorrt):
+        try:
+            # Left to fall back to the CPU, ONNX Runtime would print that on stdout and go on.
+            handle = ort.InferenceSession(str(file), options, providers=gpu.providers(tensorrt), enable_fallback=0)
+        except MirrorkitError:
+            raise
+        except Exception as err:  # as above
+            if tensorrt and file.is_file():
+                gpu.check_libraries(ort)
+            raise _not_opened(ort, file, err) from err
+    gpu.check_started(ort, handle.get_providers(), tensorrt)
     return handle
 
 
-_GPU_HINT = (
-    "it takes an NVIDIA driver, CUDA and cuDNN, and onnxruntime-gpu without onnxruntime beside it: "
-    "pip uninstall onnxruntime; pip install 'mirrorkit[onnx-gpu]'"
-)
+def _not_opened(ort: Any, file: Path, err: Exception) -> BundleError:
+    if not file.is_file():
+        return BundleError(f"{file}: no such file")
+    return BundleError(f"{file}: cannot be opened by ONNX Runtime {ort.__version__} ({_first_line(err)})")
 
 
 def _signature(handle: Any, file: Path) -> Signature:

@@ -73,7 +73,7 @@ ALL_LIMITS = ("cosine_min", "cosine_p1", "cosine_mean", "max_abs", "spearman", "
 
 
 @dataclass
-class _Findings:
+class Findings:
     thresholds: Thresholds
     judged: tuple[str, ...] = ALL_LIMITS
     problems: list[Problem] = field(default_factory=list)
@@ -110,7 +110,7 @@ def verify_graph(
     first two is not run. All figures are measured, those of `judged` are held to their limits. Without `with_onnx`
     (the onnx package is no part of the light runtime) ONNX Runtime's own reading stands in for the first stage.
     """
-    found = _Findings(thresholds, judged)
+    found = Findings(thresholds, judged)
     if with_onnx:
         found.problems += check_graph(file, kind, data_files)
     if not found.problems:
@@ -124,7 +124,7 @@ def verify_graph(
     return Verification(tuple(found.problems), found.figures, thresholds, len(reference.ids), found.worst)
 
 
-def _measure(probe: Probe, contract: Contract, reference: Reference, found: _Findings, min_texts: int) -> None:
+def _measure(probe: Probe, contract: Contract, reference: Reference, found: Findings, min_texts: int) -> None:
     ids = reference.ids
     if len(ids) < min_texts:
         found.problems.append(Problem(Stage.NUMBERS, "texts to measure on", len(ids), f"at least {min_texts}"))
@@ -145,7 +145,7 @@ def _measure(probe: Probe, contract: Contract, reference: Reference, found: _Fin
         found.problems.append(Problem(Stage.DETERMINISM, "vectors that change from run to run", changed, 0))
 
 
-def compare(actual: Floats, reference: Reference, found: _Findings) -> None:
+def compare(actual: Floats, reference: Reference, found: Findings) -> None:
     """Measure and judge the distance of `actual` from the reference."""
     everything = np.arange(len(actual))
     rows = everything[steady(reference.ids)] if found.thresholds.steady_only else everything
@@ -157,7 +157,7 @@ def compare(actual: Floats, reference: Reference, found: _Findings) -> None:
     found.hold(Stage.NUMBERS, ("cosine_min", "cosine_p1", "cosine_mean", "max_abs", "spearman", "overlap"))
 
 
-def _check_outside_pooling(probe: Probe, contract: Contract, ids: RaggedIds, found: _Findings) -> None:
+def _check_outside_pooling(probe: Probe, contract: Contract, ids: RaggedIds, found: Findings) -> None:
     """Consumers that pool by themselves must arrive at the graph's own sentence vector."""
     rows = next(mixed_batches(ids.lengths, np.arange(len(ids))))
     input_ids, mask = pad_batch(ids, rows, contract.pad_id)
