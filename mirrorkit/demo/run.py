@@ -8,17 +8,22 @@ import shlex
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from mirrorkit.bench.gate import judge, load_gate
+from mirrorkit.bench.page import html_page
+from mirrorkit.bench.plan import Budget
+from mirrorkit.bench.run import run_bench
+from mirrorkit.bench.tables import gate_line
 from mirrorkit.console import LiveProgress
 from mirrorkit.demo.measure import GRADED, Snapshot, take_snapshot
 from mirrorkit.demo.picture import draw
 from mirrorkit.demo.sentences import TOPICS
-from mirrorkit.demo.tell import neighbour_table, score_table, verdict
+from mirrorkit.demo.tell import bench_table, neighbour_table, score_table, verdict
 from mirrorkit.device import pick_device
 from mirrorkit.documentation import collect_sentences
 from mirrorkit.environment import cpu_name, usable_cores, versions
@@ -28,15 +33,18 @@ from mirrorkit.exporter.pipeline import export_bundle
 from mirrorkit.model import SentenceEncoder
 from mirrorkit.paths import local_path
 from mirrorkit.publish import check_target, publish_folder
-from mirrorkit.report import export_report, sts_table
+from mirrorkit.report import check_report, export_report, sts_table
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.training.finetune import finetune
+from mirrorkit.verification.check import check_bundle
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 BASE = "tiny"
 FIGURES = "demo.json"
+# Enough to see what the variants are for; `mirrorkit bench` takes the time that a judgement on speed needs.
+BUDGET = Budget("demo", seconds=8, min_rounds=2, max_rounds=2, texts=64, calls=40, gemm_seconds=0.2)
 _NEEDS_BYTES = 80 << 20  # the model in fp32, the bundle, the corpus, the picture
 
 ShowProgress = Callable[[], AbstractContextManager[LiveProgress | None]]
@@ -209,6 +217,24 @@ def use_bundle(demo: Demo) -> None:
     )
 
 
+def check(demo: Demo) -> None:
+    """Check the bundle as whoever receives it would: hashes, contract, vectors, and what other libraries would read."""
+    result = check_bundle(demo.draft / "bundle")
+    demo.figures["check"] = result.as_dict() | {"folder": str(demo.out / "bundle")}
+    demo.say(*check_report(result))
+
+
+def bench(demo: Demo) -> None:
+    """Hold speed and scores of every variant against plain fp32, in fresh processes, and let the gate judge."""
+    with demo.show_progress() as progress:
+        result = run_bench(demo.draft / "bundle", budget=BUDGET, lengths=(16,), batches=(1,), progress=progress)
+    result = replace(result, bundle={**result.bundle, "folder": str(demo.out / "bundle")})
+    result = replace(result, gate=judge(result, load_gate("default")))
+    demo.figures["bench"] = result.as_dict()
+    (demo.draft / "bench.html").write_text(html_page(result), encoding="utf-8")
+    demo.say(bench_table(result), gate_line(result), f"All of it, with plots: {escape(str(demo.out / 'bench.html'))}")
+
+
 # In the order in which they run; each takes up what the earlier ones left in the Demo.
 STAGES: tuple[Callable[[Demo], None], ...] = (
     collect,
@@ -218,7 +244,9 @@ STAGES: tuple[Callable[[Demo], None], ...] = (
     show_neighbours,
     show_picture,
     export,
+    check,
     use_bundle,
+    bench,
 )
 
 
@@ -229,7 +257,7 @@ def next_commands(out: Path) -> list[str]:
         f"mirrorkit finetune {BASE} your-text.txt --out my-model",
         f"mirrorkit eval {model} --sts {shlex.quote(str(GRADED.parent))} --tasks {GRADED.stem} --geometry",
         f"mirrorkit similarity {bundle} 'A cat sleeps.' 'A kitten naps.' 'Shares fell.'",
-        f"mirrorkit check {bundle}",
+        f"mirrorkit bench {bundle} --gate default --html report.html",
     ]
 
 

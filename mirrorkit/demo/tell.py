@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from mirrorkit.bench.result import BASELINE
 from mirrorkit.demo.measure import Neighbour, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from mirrorkit.bench.result import BenchResult
 
 
 def score_table(before: Snapshot, after: Snapshot) -> Table:
@@ -57,6 +60,25 @@ def neighbour_table(before: Snapshot, after: Snapshot) -> Table:
     for query, old in before.neighbours.items():
         table.add_row(f"[bold]{escape(query)}[/bold]", "")
         table.add_row(_lines(old), _lines(after.neighbours[query]), end_section=True)
+    return table
+
+
+def bench_table(result: BenchResult) -> Table:
+    """Return what each variant costs and how well it scores."""
+    table = Table("variant", title="On this machine, tokenising included", title_justify="left")
+    for column in ("MB", "sentences/s", "one text [ms]", "Spearman × 100", "cosine to fp32"):
+        table.add_column(column, justify="right")
+    for subject in result.subjects:
+        if subject.speed is None or subject.quality is None or subject.name == BASELINE:
+            continue
+        table.add_row(
+            subject.name,
+            f"{subject.file_bytes / 1e6:.1f}",
+            f"{subject.speed.ragged.sentences_per_second.value:,.0f}",
+            f"{subject.speed.single.p50.value * 1e3:.2f}",
+            f"{subject.quality.sts_average:.2f}",
+            f"{subject.quality.cosine_mean:.5f}",
+        )
     return table
 
 
