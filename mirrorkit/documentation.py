@@ -16,6 +16,7 @@ import sysconfig
 import time
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from inspect import cleandoc
 from pathlib import Path
 
@@ -97,14 +98,8 @@ def collect_sentences(limit: int = 10_000, seed: int = 0) -> list[str]:
     """
     if limit < 1:
         raise MirrorkitError(f"limit must be at least 1, got {limit}")
-    start = time.perf_counter()
     root = Path(sysconfig.get_path("stdlib"))
-    found: dict[str, str] = {}  # letters alone, so that spacing and case make no second sentence
-    for text in _documentation(root):
-        for sentence in _sentences(text):
-            found.setdefault(re.sub(r"\W+", " ", sentence.lower()), sentence)
-    sentences = list(found.values())
-    logger.info("found %d sentences under %s in %.1f s", len(sentences), root, time.perf_counter() - start)
+    sentences = list(_all_sentences(root))
     if len(sentences) < MIN_SENTENCES:
         raise MirrorkitError(
             f"found {len(sentences)} sentences in the standard library under {root}, need {MIN_SENTENCES}: "
@@ -114,6 +109,17 @@ def collect_sentences(limit: int = 10_000, seed: int = 0) -> list[str]:
         return sentences
     kept = sorted(random.Random(seed).sample(range(len(sentences)), limit))
     return [sentences[i] for i in kept]
+
+
+@cache
+def _all_sentences(root: Path) -> tuple[str, ...]:
+    start = time.perf_counter()
+    found: dict[str, str] = {}  # letters alone, so that spacing and case make no second sentence
+    for text in _documentation(root):
+        for sentence in _sentences(text):
+            found.setdefault(re.sub(r"\W+", " ", sentence.lower()), sentence)
+    logger.info("found %d sentences under %s in %.1f s", len(found), root, time.perf_counter() - start)
+    return tuple(found.values())
 
 
 def _documentation(root: Path) -> Iterator[str]:

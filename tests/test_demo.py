@@ -33,7 +33,7 @@ from mirrorkit.evaluation.sts import SEVEN, evaluate_sts
 
 ROWS = GRADED.read_text(encoding="utf-8").splitlines()
 SENTENCES = [row.split("\t")[1] for row in ROWS[:60]]
-WRITTEN = {"corpus.txt", "model", "bundle", "similarity.png", "demo.json"}
+WRITTEN = {"corpus.txt", "model", "bundle", "similarity.png", "bench.html", "demo.json"}
 
 
 @pytest.fixture(autouse=True)
@@ -64,19 +64,14 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     said = io.StringIO()
     console = Console(file=said, width=160, highlight=False)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "BUDGET", dataclasses.replace(run.BUDGET, seconds=1, texts=8, calls=4, resamples=20))
         patch.setattr(run, "collect_sentences", lambda limit: ["See [/bold] and [red].", *SENTENCES][:limit])
         figures = run_demo(where / "out", sts=sts, sentences=50, console=console)
     return Shown(figures, said.getvalue(), where / "out", sts)
 
 
 def test_everything_is_written_and_nothing_else(shown: Shown) -> None:
-    assert {path.name for path in shown.out.iterdir()} == {
-        "corpus.txt",
-        "model",
-        "bundle",
-        "similarity.png",
-        "demo.json",
-    }
+    assert {path.name for path in shown.out.iterdir()} == WRITTEN
     assert {path.name for path in shown.out.parent.iterdir()} == {"out", "sts"}  # no draft is left
     assert len((shown.out / "corpus.txt").read_text(encoding="utf-8").splitlines()) == 50
     assert json.loads((shown.out / "demo.json").read_text(encoding="utf-8")) == shown.figures
@@ -111,7 +106,11 @@ def test_the_narrative_has_every_stage_and_figure(shown: Shown) -> None:
     for figures in (shown.figures["before"], shown.figures["after"]):
         assert f"{figures['graded']['spearman']:.2f}" in text
         assert f"{figures['sts']['average']:.2f}" in text
-    for expected in (*QUERIES, "similarity.png", *SEVEN, *next_commands(shown.out)):
+    bench = shown.figures["bench"]
+    assert bench["bundle"]["folder"] == str(shown.out / "bundle")
+    assert [subject["name"] for subject in bench["subjects"]] == ["baseline", *shown.figures["check"]["variants"]]
+    assert shown.figures["check"]["ok"]
+    for expected in (*QUERIES, "bench.html", "similarity.png", *SEVEN, *next_commands(shown.out)):
         assert expected in text
 
 

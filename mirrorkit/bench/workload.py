@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from mirrorkit.documentation import collect_sentences
@@ -66,7 +65,6 @@ def _calibration() -> list[str]:
     return [text for text in CALIBRATION.read_text(encoding="utf-8").splitlines() if text.strip()]
 
 
-@cache
 def _documentation() -> list[str]:
     try:
         return collect_sentences(POOL)
