@@ -224,13 +224,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Shown:
 
 @pytest.mark.slow
 def test_the_whole_command_does_what_it_says(whole: Shown, tmp_path: Path) -> None:
-    assert {path.name for path in whole.out.iterdir()} == {
-        "corpus.txt",
-        "model",
-        "bundle",
-        "similarity.png",
-        "demo.json",
-    }
+    assert {path.name for path in whole.out.iterdir()} == WRITTEN
     assert json.loads((whole.out / "demo.json").read_text(encoding="utf-8")) == whole.figures
     assert whole.figures["training"]["pairs"] == whole.figures["sentences"] > 5000
     before, after = whole.figures["before"], whole.figures["after"]

@@ -257,7 +257,7 @@ def next_commands(out: Path) -> list[str]:
         f"mirrorkit finetune {BASE} your-text.txt --out my-model",
         f"mirrorkit eval {model} --sts {shlex.quote(str(GRADED.parent))} --tasks {GRADED.stem} --geometry",
         f"mirrorkit similarity {bundle} 'A cat sleeps.' 'A kitten naps.' 'Shares fell.'",
-        f"mirrorkit bench {bundle} --gate default --html report.html",
+        f"mirrorkit check {bundle}",
     ]
 
 
