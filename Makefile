@@ -18,7 +18,7 @@ test: $(SETUP)
 	$(BIN)/python -m pytest -m 'not slow and not gpu and not cpp'
 
 test-slow: $(SETUP)
-	$(BIN)/python -m pytest -m 'slow and not gpu and not cpp and not web'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow and not gpu and not cpp and not web'
 
 test-cpp: $(SETUP)
 	bash tests/cpp/run
