@@ -102,8 +102,8 @@ def test_the_report_says_what_was_measured_and_allowed(result: ExportResult) -> 
     assert fp16["texts"] >= 256
     for figure in ("cosine_min", "cosine_mean", "spearman", "overlap"):
         assert fp16["allowed"][figure] <= fp16[figure] <= 1
-    for figure in ("max_abs", "invariance"):
-        assert 0 < fp16[figure] <= fp16["allowed"][figure]
+    assert 0 < fp16["max_abs"] <= fp16["allowed"]["max_abs"]
+    assert 0 <= fp16["invariance"] <= fp16["allowed"]["invariance"]  # rounding to half hides a small change
     recorded = read_bundle(result.bundle).variants["fp16"].report
     assert {key: fp16[key] for key in recorded} == recorded
 
