@@ -13,7 +13,7 @@ from pathlib import Path
 from mirrorkit.errors import OutputError
 
 # One of these tells a folder worth replacing.
-_OURS = ("config.json", "modules.json", "mirrorkit.json", "demo.json", "triton.json", "manifest.json")
+_OURS = ("config.json", "modules.json", "mirrorkit.json", "demo.json", "triton.json", "model.engine")
 _FILLED = (errno.ENOTEMPTY, errno.EEXIST)  # what a rename onto a folder with something in it fails with
 
 

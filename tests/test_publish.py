@@ -205,6 +205,15 @@ def test_many_that_overwrite_at_once_leave_one_whole_result(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_the_manifest_of_somebody_elses_web_page_is_no_reason_to_replace_it(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    out.mkdir()
+    (out / "manifest.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(OutputError, match="not overwritten"):
+        check_target(out, overwrite=True)
+    assert tree(out) == {"manifest.json": "{}"}
+
+
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     old = os.umask(0o027)
     try:
