@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ class RaggedIds:
     def __getitem__(self, i: int) -> npt.NDArray[np.int32]:
         return self.flat[self.starts[i] : self.starts[i + 1]]
 
-    @property
+    @cached_property
     def lengths(self) -> Ints:
         return np.diff(self.starts)
 
@@ -74,6 +75,8 @@ def homogeneous_chunks(lengths: Ints, overhead: int) -> list[Ints]:
     A chunk costs its rows times its longest row, in tokens, plus `overhead` tokens for being a pass of its own.
     The optimum over the rows sorted by length, by dynamic programming over the distinct lengths.
     """
+    if len(lengths) and lengths.min() == lengths.max():  # a single text, most often
+        return [np.arange(len(lengths))]
     order = np.argsort(lengths, kind="stable")
     distinct, counts = np.unique(lengths, return_counts=True)
     ends = np.concatenate([[0], np.cumsum(counts)])  # rows before each distinct length

@@ -54,6 +54,7 @@ VARIANT_FILES = {
     "fp32-fused": "onnx/model_fused.onnx",
     "fp16": "onnx/model_fp16.onnx",
     "int8": "onnx/model_quantized.onnx",
+    "int8-fused": "onnx/model_fused_quantized.onnx",
     "int4": "onnx/model_q4.onnx",
 }
 

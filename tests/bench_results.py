@@ -15,6 +15,7 @@ VARIANTS: dict[str, tuple[str, str, int, float, float, float, float]] = {
     "fp32-fused": ("fp32", "onnxruntime", 90_700_000, 0.999999, 0.9999999, -0.0002, 0.79),
     "fp16": ("fp16", "onnx", 45_800_000, 0.999991, 0.999998, 0.004, 0.99),
     "int8": ("int8", "onnxruntime", 23_400_000, 0.9775, 0.998, -0.11, 0.47),
+    "int8-fused": ("int8", "onnxruntime", 23_100_000, 0.9775, 0.998, -0.12, 0.44),
     "int4": ("int4", "onnxruntime", 19_100_000, 0.9494, 0.9903, 0.06, 0.83),
 }
 

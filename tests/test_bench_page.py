@@ -94,7 +94,7 @@ def test_every_plot_is_told_in_words(page: str) -> None:
     labels = [value for tag, name, value in Reader(page).attributes if (tag, name) == ("svg", "aria-label")]
     assert len(labels) == len(PLOTS)
     assert "int8 78.77 at 1.38 ms" in labels[0]
-    assert labels[0].endswith("On the Pareto front: int8, fp32-fused, int4.")
+    assert labels[0].endswith("On the Pareto front: int8-fused, int8, fp32-fused, int4.")
     assert "int8: 8: 1.35, 32: 2.59, 128: 7.56" in labels[2]
     assert "int8: file 23.4, resident 113.4, peak 136.1" in labels[4]
     assert "int8: sts12 72.26" in labels[5]
@@ -105,7 +105,7 @@ def test_plots_have_the_colours_of_the_page(page: str) -> None:
     plots = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
     assert not re.findall(r"#[0-9a-fA-F]{6}\b", plots)
     used = set(re.findall(r"var\(--(c\d)\)", plots))
-    assert used == {f"c{number}" for number in range(6)}
+    assert used == {f"c{number}" for number in range(7)}
     for colour in used:
         assert page.count(f"--{colour}:") == 2  # one for light, one for dark
     assert "currentColor" in plots
@@ -136,7 +136,7 @@ def test_an_unmeasured_run_still_makes_a_page() -> None:
 def test_what_is_no_number_is_left_out_of_a_plot() -> None:
     plot = pareto_batches(with_subject(bench_result(), "int8", sts_average=float("nan")))
     assert plot is not None
-    assert "int8" not in plot.description
+    assert "int8 " not in plot.description
     assert "int4" in plot.description
 
 

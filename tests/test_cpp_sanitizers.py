@@ -12,7 +12,7 @@ from tests.cpp.building import build, framed, onnxruntime_library, succeed
 from tests.cpp.families import FAMILIES
 from tests.cpp.strings import AWKWARD, fuzz
 
-pytestmark = [pytest.mark.slow, pytest.mark.cpp]
+pytestmark = pytest.mark.cpp
 
 STRINGS = 3_000  # for each tokenizer; the sanitizers make it ten times slower
 TEXT_RUNS, FILE_RUNS = 100_000, 20_000  # inputs that libFuzzer tries
@@ -34,6 +34,7 @@ def bundle(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bundle_of(tiny, ["fp32"], tmp_path_factory)
 
 
+@pytest.mark.slow
 def test_no_memory_error_or_leak(
     bundle: Path, tokenizers: list[Path], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
@@ -48,6 +49,7 @@ def test_no_memory_error_or_leak(
         assert len(succeed([built / "tests" / "token_ids", tokenizer, "64"], data=data, env=env)) > STRINGS
 
 
+@pytest.mark.slow
 def test_no_data_race(bundle: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
     built = build("tsan", tmp_path_factory)
     suppressions = tmp_path / "races"

@@ -15,11 +15,11 @@ from onnx import numpy_helper
 from mirrorkit.batching import Ints, RaggedIds, pad_batch, token_budget_batches
 from mirrorkit.bundle import Graph
 from mirrorkit.errors import ExportError
-from mirrorkit.exporter import quant_stats
+from mirrorkit.exporter import int8, quant_stats
 from mirrorkit.exporter.calibration import calibration_texts, stirred
 from mirrorkit.exporter.graph import export_onnx
 from mirrorkit.exporter.int8 import LIMIT, quantize_int8
-from mirrorkit.exporter.quant_graph import weight_groups
+from mirrorkit.exporter.quant_graph import array_of, weight_groups
 from mirrorkit.exporter.quant_round import column_scales, gptq, hessian_of
 from mirrorkit.exporter.quant_stats import group_activations, sample_of
 from mirrorkit.exporter.variants import ordinary_tokens
@@ -66,11 +66,11 @@ def constants(file: Path) -> dict[str, npt.NDArray[np.generic]]:
 
 
 def weights_of(file: Path) -> list[npt.NDArray[np.int32]]:
-    """Return the int8 matrices that are multiplied, [rows, columns]."""
+    """Return the int8 matrices that are multiplied, [rows, columns], a shared one once."""
     arrays = constants(file)
     nodes = [n for n in onnx.load(file).graph.node if n.op_type == "DequantizeLinear" and n.input[0] in arrays]
     assert all(arrays[n.input[0]].dtype == np.int8 for n in nodes)
-    return [arrays[n.input[0]].astype(np.int32) for n in nodes]
+    return list({n.input[0]: arrays[n.input[0]].astype(np.int32) for n in nodes}.values())
 
 
 def maddubs(left: npt.NDArray[np.int32], right: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
@@ -109,9 +109,26 @@ def test_shared_weights_are_stored_once(tiny_random: Callable[[str], Path], tmp_
     encoder = SentenceEncoder.load(tiny_random("albert"))
     export_onnx(encoder, tmp_path / "model.onnx")
     report = quantize_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx", random_ids(encoder), pad_id=0)
-    products = [n for n in onnx.load(tmp_path / "int8.onnx").graph.node if n.op_type == "DequantizeLinear"]
-    names = {n.input[0] for n in products} & constants(tmp_path / "int8.onnx").keys()
-    assert len(names) == report.matrices == 7  # six of the layer that both share, one to widen the embeddings
+    plain = [
+        array_of(weight) for group in weight_groups(ir.load(tmp_path / "model.onnx").graph) for weight in group.weights
+    ]
+    assert report.matrices == len(plain) == 7  # six of the layer that both share, one to widen the embeddings
+    matrices = weights_of(tmp_path / "int8.onnx")
+    assert len(matrices) == 5  # queries, keys and values are one
+    assert sum(array.size for array in matrices) == sum(array.size for array in plain)
+
+
+def test_queries_keys_and_values_are_one_product(
+    graphs: tuple[Path, Path, RaggedIds], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, merged, ids = graphs
+    monkeypatch.setattr(int8, "merge_products", lambda graph: 0)
+    int8.quantize_int8(plain, tmp_path / "apart.onnx", ids, pad_id=0)
+    products = [[n.op_type for n in onnx.load(f).graph.node].count("MatMul") for f in (merged, tmp_path / "apart.onnx")]
+    layers = 2
+    assert products[1] - products[0] == 2 * layers
+    batch = pad_batch(ids, np.arange(32), 0)
+    np.testing.assert_array_equal(pooled(merged, *batch), pooled(tmp_path / "apart.onnx", *batch))
 
 
 def test_near_fp32_on_text_it_was_not_calibrated_on(

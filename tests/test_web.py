@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.web]
 
 WEB, NODE = ROOT / "export" / "web", ROOT / "export" / "node"
 # Of a component. A sum in another order moves a value over the edge between two steps of a quantised graph.
-TOLERANCE = {"fp32": 1e-5, "fp32-fused": 1e-5, "fp16": 2e-4, "int8": 4e-3, "int4": 5e-3}
+TOLERANCE = {"fp32": 1e-5, "fp32-fused": 1e-5, "fp16": 2e-4, "int8": 4e-3, "int8-fused": 4e-3, "int4": 5e-3}
 TEXTS = [*REAL_TEXTS, "ΣΑΣ ΟΔΟΣ", "\U00020000\U00020001 \U0002f800", "a \ud800 b", "[CLS] [MASK] [SEP]", "word " * 200]
 
 
@@ -90,7 +90,7 @@ def test_vectors_in_the_browser_are_those_of_python(variant: str, site: Site, br
     vectors = browser.evaluate(VECTORS % (json.dumps(variant), json.dumps(TEXTS)))
     expected = mirrorkit.Encoder(bundle, variant, threads=1).encode(TEXTS)
     np.testing.assert_allclose(vectors, expected, rtol=0, atol=TOLERANCE[variant])
-    if variant in ("int8", "int4"):  # and it is that graph's vectors, not merely something like fp32's
+    if variant in ("int8", "int8-fused", "int4"):  # and it is that graph's vectors, not merely something like fp32's
         exact = mirrorkit.Encoder(bundle, "fp32", threads=1).encode(TEXTS)
         assert np.linalg.norm(vectors - expected) < 0.35 * np.linalg.norm(exact - expected)
 
@@ -225,7 +225,7 @@ def test_what_a_browser_lacks_or_a_bundle_lacks_is_one_line(site: Site, browser:
     browser.open(site.address, first="delete globalThis.WebAssembly")
     _expect_error(browser, "this browser has no WebAssembly")
     browser.open(f"{site.address}?variant=int2")
-    _expect_error(browser, "variant int2: this bundle holds fp32, fp32-fused, fp16, int8, int4")
+    _expect_error(browser, "variant int2: this bundle holds fp32, fp32-fused, fp16, int8, int8-fused, int4")
 
 
 def test_opened_as_a_file_it_says_how_to_serve_it(browser: Chromium) -> None:

@@ -2,10 +2,10 @@
 
 STYLE = """
 :root { --paper: #fff; --ink: #1b2128; --quiet: #5b6672; --line: #d6dbe1; --good: #17692f; --bad: #b3201f;
-  --c0: #59636e; --c1: #0b62c1; --c2: #b34a00; --c3: #237b39; --c4: #9c2489; --c5: #7d6200; }
+  --c0: #59636e; --c1: #0b62c1; --c2: #b34a00; --c3: #237b39; --c4: #9c2489; --c5: #7d6200; --c6: #00767a; }
 @media (prefers-color-scheme: dark) {
   :root { --paper: #14181d; --ink: #e4e8ec; --quiet: #a0abb7; --line: #38414b; --good: #6fd08c; --bad: #ff8f86;
-    --c0: #aeb8c3; --c1: #63b3ff; --c2: #ff9d5c; --c3: #6fd08c; --c4: #f193e2; --c5: #e3c54a; } }
+    --c0: #aeb8c3; --c1: #63b3ff; --c2: #ff9d5c; --c3: #6fd08c; --c4: #f193e2; --c5: #e3c54a; --c6: #4fd1c9; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }

@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 WIDTH, HEIGHT = 4.6, 3.5  # inches of 72 units; as narrow as a phone, so that the text is legible there too
-COLOURS = 6  # that the page defines, as --c0 and so on
-MARKERS = "osD^vP"
+COLOURS = 7  # that the page defines, as --c0 and so on
+MARKERS = "osD^vPX"
 LONGEST_NAME = 14  # characters
 # matplotlib knows no `currentColor`; these stand for the page's colours until the SVG is written.
 INK, _FAINT = "#010203", "#010204"

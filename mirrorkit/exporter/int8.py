@@ -39,6 +39,7 @@ from mirrorkit.exporter.quant_graph import (
     sum_residuals,
     weight_groups,
 )
+from mirrorkit.exporter.quant_merge import merge_products
 from mirrorkit.exporter.quant_round import column_scales, gptq, hessian_of
 from mirrorkit.exporter.quant_stats import group_activations, sample_of
 from mirrorkit.exporter.simplify import add_constant
@@ -98,6 +99,7 @@ def quantize_int8(source: Path, out: Path, calibration: RaggedIds, *, pad_id: in
         _quantize_group(graph, groups[number], values, f"int8.{number}")
     tables = quantize_tables(graph)
     sum_residuals(graph)
+    merge_products(graph)
     common.RemoveUnusedNodesPass()(model)
     common.TopologicalSortPass()(model)
     write(model, out)

@@ -17,7 +17,7 @@ class VariantResult:
 
     name: str
     file: str  # relative to the bundle
-    bytes: int  # of the graph's own file; a fused graph's weights lie in the plain one's
+    bytes: int  # of the graph's own file; a fused graph's weights lie in its source's
     verification: Verification | None  # None: the graph could not be made
     problems: tuple[Problem, ...]  # why it is not published
     seconds: float  # to make and verify it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +23,8 @@ from mirrorkit.verification.problem import Problem, Stage
 from mirrorkit.verification.thresholds import Thresholds
 from mirrorkit.verification.verify import Contract, Reference, Verification, verify_graph
 
-PLAIN, FUSED = "fp32", "fp32-fused"
+PLAIN = "fp32"
+FUSED = {"fp32": "fp32-fused", "int8": "int8-fused"}  # of which graph, and its name
 PORTABLE = (PLAIN, "fp16")  # promised to be of standard operators alone
 
 
@@ -34,7 +36,7 @@ class Progress(Protocol):
 
 
 class _NothingToFuseError(Exception):
-    """The fused graph would be the plain one."""
+    """The fused graph would be the one that it is made of."""
 
 
 @dataclass
@@ -52,18 +54,17 @@ class VariantMaker:
     def make_all(self, wanted: Sequence[Precision], optimize: bool) -> tuple[dict[str, VariantResult], list[str]]:
         """Return the results by variant; the plain fp32 graph is made first, for the others come from it."""
         notes: list[str] = []
-        plain = self.attempt(PLAIN)
-        variants = {PLAIN: plain}
-        if not plain.published:
+        variants = {PLAIN: self.attempt(PLAIN)}
+        if not variants[PLAIN].published:
             return variants, notes
-        if optimize and Precision.FP32 in wanted:
-            try:
-                variants[FUSED] = self.attempt(FUSED)
-            except _NothingToFuseError:
-                notes.append("no fused graph: nothing in this architecture's graph can be fused")
-        for name in ("fp16", "int8", "int4"):
-            if Precision(name) in wanted:
+        for name in (str(precision) for precision in Precision if precision in wanted):
+            if name not in variants:
                 variants[name] = self.attempt(name)
+            if optimize and name in FUSED and variants[name].published:
+                try:
+                    variants[FUSED[name]] = self.attempt(FUSED[name])
+                except _NothingToFuseError:
+                    notes.append(f"no {FUSED[name]} graph: nothing in this architecture's graph can be fused")
         if Precision.FP32 not in wanted:
             remove_variant(self.draft, PLAIN)
             del variants[PLAIN]
@@ -103,8 +104,8 @@ class VariantMaker:
         return self.draft / VARIANT_FILES[name]
 
     def _own(self, name: str, data: tuple[Path, ...]) -> tuple[Path, ...]:
-        """Return those of the weight files that a variant may have: its own; the fused graph also the plain one's."""
-        owners = (PLAIN, FUSED) if name == FUSED else (name,)
+        """Return those of the weight files that a variant may have: its own; a fused graph also its source's."""
+        owners = (name, name.removesuffix("-fused"))
         allowed = {f.name for owner in owners for f in (self.file(owner), _beside(self.file(owner)))}
         return tuple(path for path in data if path.name in allowed)
 
@@ -113,17 +114,17 @@ class VariantMaker:
         pad_id = int(self.encoder.tokenizer.pad_token_id)
         return {
             PLAIN: lambda out: export_onnx(self.encoder, out, opset=self.opset),
-            FUSED: self._fuse,
             "fp16": lambda out: export_onnx(self.encoder, out, opset=self.opset, half=True),
             "int8": lambda out: quantize_int8(plain, out, texts, pad_id=pad_id),
             "int4": lambda out: quantize_int4(plain, out, texts, pad_id=pad_id),
+            **{fused: partial(self._fuse, source) for source, fused in FUSED.items()},
         }
 
-    def _fuse(self, out: Path) -> None:
+    def _fuse(self, source: str, out: Path) -> None:
         heads = int(self.encoder.backbone.config.num_attention_heads)
-        report = fuse(self.file(PLAIN), out, num_heads=heads, hidden_size=self.encoder.dim)
+        report = fuse(self.file(source), out, num_heads=heads, hidden_size=self.encoder.dim)
         if not (report.attention or report.residual_sum or report.bias_gelu):
-            remove_variant(self.draft, FUSED)
+            remove_variant(self.draft, FUSED[source])
             raise _NothingToFuseError
 
 

@@ -18,7 +18,7 @@ constexpr const char* manifest_name = "mirrorkit.json";
 constexpr std::int64_t schema_version = 1;
 constexpr std::uintmax_t largest_text_file = std::uintmax_t{1} << 30;
 // fastest first, as the Python runtime has it
-constexpr const char* automatic[] = {"int8", "fp32-fused", "fp32", "fp16", "int4"};
+constexpr const char* automatic[] = {"int8-fused", "int8", "fp32-fused", "fp32", "fp16", "int4"};
 
 std::size_t positive(const Json& value, const char* key, const std::string& name) {
   const std::int64_t number = int_field(value, key, name);
@@ -95,7 +95,7 @@ const Variant& Bundle::choose(const std::string& wanted) const {
       if (const Variant* variant = find(name)) return *variant;
     }
   }
-  if (wanted == "fp32" && find("fp32-fused") != nullptr) return *find("fp32-fused");  // the same numbers, sooner
+  if (const Variant* fused = find(wanted + "-fused")) return *fused;  // the same numbers, sooner
   if (const Variant* variant = find(wanted)) return *variant;
   std::string names;
   for (const Variant& variant : variants_) names += (names.empty() ? "" : ", ") + variant.name;
