@@ -80,6 +80,17 @@ def test_threads_give_the_numbers_of_one(bundle: Path, encoder: Encoder, real_te
     np.testing.assert_allclose(vectors, encoder.encode(texts), rtol=0, atol=ALIKE)
 
 
+def test_batches_side_by_side_have_one_thread_each(bundle: Path, encoder: Encoder, real_texts: list[str]) -> None:
+    pair = Encoder(bundle, "fp32", threads=2)
+    pair.encode(real_texts[:1])
+    assert pair._session._for_callers is None  # a single text needs no second copy of the weights
+    vectors = pair.encode(real_texts)
+    assert pair._session._for_callers is not None
+    assert (pair._session.threads, pair._session._for_callers.threads) == (2, 1)
+    assert pair._session.for_callers() is pair._session._for_callers
+    np.testing.assert_allclose(vectors, encoder.encode(real_texts), rtol=0, atol=1e-6)
+
+
 def test_lists_tuples_generators_arrays_and_columns(encoder: Encoder, real_texts: list[str], expected: Any) -> None:
     class Column:  # as the columns of data frames: iterable, and no sequence
         def __iter__(self) -> Any:

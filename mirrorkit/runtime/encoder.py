@@ -174,19 +174,20 @@ class Encoder:
         callers = min(self._session.threads, len(batches)) if self._session.device == "cpu" else 1
         if callers < 2:
             for rows in batches:
-                yield rows, self._run(ids, rows, first)
+                yield rows, self._run(self._session, ids, rows, first)
             return
         from concurrent.futures import ThreadPoolExecutor
 
+        session = self._session.for_callers()
         pool = ThreadPoolExecutor(callers)
         try:
-            yield from zip(batches, pool.map(lambda rows: self._run(ids, rows, first), batches), strict=True)
+            yield from zip(batches, pool.map(lambda rows: self._run(session, ids, rows, first), batches), strict=True)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _run(self, ids: RaggedIds, rows: Ints, first: int) -> Floats:
+    def _run(self, session: Session, ids: RaggedIds, rows: Ints, first: int) -> Floats:
         longest = int(ids.lengths[rows].max())
-        vectors = self._session.run(*pad_batch(ids, rows, self._opened.pad_id, longest or 1))
+        vectors = session.run(*pad_batch(ids, rows, self._opened.pad_id, longest or 1))
         if not np.isfinite(vectors).all():
             bad = rows[~np.isfinite(vectors).all(axis=1)].min() + first
             raise BundleError(f"{self._opened.file}: the vector of texts[{bad}] holds values that are no numbers")

@@ -71,6 +71,7 @@ class Session:
         self.threads = threads
         self.max_rows = tensorrt.profile.max.batch if tensorrt else None  # in a batch; None: as many as there are
         self._tensorrt = tensorrt
+        self._for_callers: Session | None = None
         self._open()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -93,6 +94,17 @@ class Session:
         if self.signature.hidden is None:
             raise BundleError(f"{self.file}: has no output {HIDDEN}")
         return self._run(self.signature.hidden, input_ids, attention_mask)
+
+    def for_callers(self) -> Session:
+        """Return the same graph for callers that each bring a thread; it is opened on first use.
+
+        With threads of its own a session hands them parts of every caller's work, and all compete for the same cores.
+        The price is a second copy of the weights as the processor wants them: half of what the first took, or less.
+        """
+        with self._lock:
+            if self._for_callers is None:
+                self._for_callers = Session(self.file, self.device, 1)
+            return self._for_callers
 
     def _run(self, output: str, input_ids: Ints, attention_mask: Ints) -> Floats:
         if self._pid != os.getpid():
