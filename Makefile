@@ -24,7 +24,7 @@ test-cpp: $(SETUP)
 	bash tests/cpp/run
 
 test-cpp-all: $(SETUP)
-	$(BIN)/python -m pytest -m cpp
+	bash tests/cpp/run --all
 
 test-web: $(SETUP)
 	bash tests/web/run

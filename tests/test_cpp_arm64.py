@@ -1,7 +1,7 @@
 """The C++ library on ARM64, cross-compiled and run by qemu: the same ids and vectors as here.
 
 Needs Debian's g++-aarch64-linux-gnu and qemu-user, and in MIRRORKIT_ARM64_ONNXRUNTIME the libonnxruntime of an aarch64
-wheel of onnxruntime, unpacked.
+wheel of onnxruntime, unpacked: `make test-cpp-all` sees to all three.
 """
 
 from __future__ import annotations
