@@ -7,7 +7,8 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is first imported; no test may reach a network
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,16 @@ REAL_TEXTS = [
     "- " * 40,
     "A sentence that is far too long for a small model has to be cut, and what is cut is the end of it, " * 4,
 ]
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Undo what a command sets up of logging: its handler would outlive the captured stderr."""
+    logger = logging.getLogger("mirrorkit")
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

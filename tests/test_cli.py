@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +24,6 @@ ROWS = [line.split("\t") for line in GRADED.read_text(encoding="utf-8").splitlin
 SENTENCES = [row[1] for row in ROWS]
 COMMAND = [sys.executable, "-c", "from mirrorkit.cli import app; app()"]
 QUICK = ["--epochs", "1", "--batch-size", "16", "--device", "cpu", "--precision", "fp32"]
-
-
-@pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """Undo the command's logging set-up, whose handler would outlive the captured stderr."""
-    logger = logging.getLogger("mirrorkit")
-    handlers, level = logger.handlers[:], logger.level
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
 
 
 def mirrorkit_command(*args: object) -> Result:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import logging
 import math
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,15 +32,6 @@ from mirrorkit.evaluation.sts import SEVEN, evaluate_sts
 ROWS = GRADED.read_text(encoding="utf-8").splitlines()
 SENTENCES = [row.split("\t")[1] for row in ROWS[:60]]
 WRITTEN = {"corpus.txt", "model", "bundle", "similarity.png", "bench.html", "demo.json"}
-
-
-@pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    logger = logging.getLogger("mirrorkit")
-    handlers, level = logger.handlers[:], logger.level
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
 
 
 @dataclass

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,16 +24,6 @@ from tests.bundles import make_foreign
 
 TEXTS = ["The museum opens at nine.", "", "[red] is no colour here"]
 COMMAND = [sys.executable, "-c", "from mirrorkit.cli import app; app()"]
-
-
-@pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """Undo the command's logging set-up, whose handler would outlive the captured stderr."""
-    logger = logging.getLogger("mirrorkit")
-    handlers, level = logger.handlers[:], logger.level
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,16 +18,6 @@ from mirrorkit.cli import app
 from tests.exports import traced_once
 
 RUN = CliRunner()
-
-
-@pytest.fixture(autouse=True)
-def own_logging() -> Iterator[None]:
-    """Undo the command's logging set-up, whose handler would outlive the captured stderr."""
-    logger = logging.getLogger("mirrorkit")
-    handlers, level = logger.handlers[:], logger.level
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
 
 
 @pytest.fixture(scope="module")

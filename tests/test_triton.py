@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ pytest.importorskip("onnx", reason="needs the export extra, to make what is serv
 import onnxruntime
 import tokenizers
 
+from mirrorkit.bundle import VARIANT_FILES, Graph, Precision, Variant, read_bundle, record_files, write_manifest
 from mirrorkit.commands.triton import triton
 from mirrorkit.engines import Backend, EngineMismatchError, Ids
 from mirrorkit.errors import BundleError, ConfigError, OutputError
@@ -25,6 +28,7 @@ from mirrorkit.exporter.triton import write_repository
 from mirrorkit.exporter.triton_config import engine_batch, engine_widths, widths
 from mirrorkit.profiles import Profile
 from mirrorkit.runtime.encoder import Encoder
+from tests.bundles import bundle_of
 from tests.engines import lookup_bundle, make_engine
 from tests.triton_server import configs, load_python_model, model_config_schema, read_pbtxt, request
 
@@ -138,6 +142,26 @@ def test_the_steps_together_give_the_vectors_of_the_encoder(
         vectors += list(session.run([config["output"][0]["name"]], response.arrays())[0])
     np.testing.assert_allclose(vectors, Encoder(bundle, variant).encode(TEXTS), rtol=1e-5, atol=1e-4)
     assert config["instance_group"][0]["kind"] == "KIND_CPU"
+
+
+def test_a_fused_graph_stays_beside_the_weights_that_it_reads(
+    tiny: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    export = pytest.importorskip("mirrorkit.exporter.fusion", reason="needs the export extra")
+    whole = Path(shutil.copytree(bundle_of(tiny, ["fp32"], tmp_path_factory), tmp_path / "whole"))
+    export.fuse(whole / VARIANT_FILES["fp32"], whole / VARIANT_FILES["fp32-fused"], num_heads=4, hidden_size=256)
+    described = read_bundle(whole)
+    fused = Variant(
+        "fp32-fused", VARIANT_FILES["fp32-fused"], Precision.FP32, Graph.ONNXRUNTIME, (VARIANT_FILES["fp32"],)
+    )
+    variants = {**described.variants, "fp32-fused": fused}
+    write_manifest(replace(described, variants=variants, files=record_files(whole)))
+    result = write_repository(whole, tmp_path / "served", name="m", variant="fp32", device="cpu")
+    assert result.variant == "fp32-fused"
+    folder = tmp_path / "served" / "m_encoder" / "1"
+    assert sorted(file.name for file in folder.iterdir()) == ["model.onnx", "model_fused.onnx"]
+    served = configs(tmp_path / "served")["m_encoder"]["default_model_filename"]
+    assert (folder / served).read_bytes() == (whole / VARIANT_FILES["fp32-fused"]).read_bytes()
 
 
 def test_auto_is_what_suits_the_device(write: Callable[..., Path], bundle: Path, tmp_path: Path) -> None:

@@ -114,8 +114,11 @@ class _Source:
 
     @property
     def file(self) -> str:
-        """Return the name that the first file goes by in the repository; the others keep theirs."""
-        return "model.plan" if self.engine else "model.onnx"
+        """Return the name that the first file goes by in the repository.
+
+        A graph keeps its own, as a fused one is beside the file that it reads weights from.
+        """
+        return "model.plan" if self.engine else self.files[0].name
 
 
 def _checked_name(name: str) -> str:

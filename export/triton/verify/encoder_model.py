@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        file = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
+        graph = json.loads(args["model_config"])["parameters"]["graph"]["string_value"]
+        file = Path(args["model_repository"]) / args["model_version"] / graph
         self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
     def execute(self, requests: list[Any]) -> list[Any]:

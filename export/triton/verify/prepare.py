@@ -7,6 +7,7 @@ the Python backend here; its configuration is otherwise the one that was written
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -32,12 +33,19 @@ def main(bundle: Path, work: Path) -> None:
     (work / "texts.json").write_text(json.dumps(TEXTS), encoding="utf-8")
     encoder = repository / "served_encoder"
     config = (encoder / "config.pbtxt").read_text(encoding="utf-8")
-    for line in ('platform: "onnxruntime_onnx"\n', 'default_model_filename: "model.onnx"\n'):
-        if line not in config:
-            raise SystemExit(f"config.pbtxt of the encoder has no line {line!r}")
-        config = config.replace(line, "")
-    (encoder / "config.pbtxt").write_text('backend: "python"\n' + config, encoding="utf-8")
+    config, _ = _without(config, r'platform: "(onnxruntime_onnx)"')
+    config, graph = _without(config, r'default_model_filename: "(.+)"')
+    parameter = f'parameters {{ key: "graph" value {{ string_value: "{graph}" }} }}'
+    (encoder / "config.pbtxt").write_text(f'backend: "python"\n{config}{parameter}\n', encoding="utf-8")
     shutil.copyfile(Path(__file__).with_name("encoder_model.py"), encoder / "1" / "model.py")
+
+
+def _without(config: str, line: str) -> tuple[str, str]:
+    """Return the configuration without the line of that pattern, and the group in it."""
+    found = re.search(f"^{line}\n", config, re.MULTILINE)
+    if found is None:
+        raise SystemExit(f"config.pbtxt of the encoder has no line {line}")
+    return config.replace(found[0], ""), found[1]
 
 
 if __name__ == "__main__":
