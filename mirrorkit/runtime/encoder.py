@@ -152,6 +152,35 @@ class Encoder:
         show_progress: bool,
         on_progress: OnProgress | None,
     ) -> Floats:
+        if len(texts) == 1:
+            vectors = self._encode_one(texts[0], first)
+            if on_progress:
+                on_progress(1)
+        else:
+            vectors = self._encode_many(texts, first, batch_tokens, show_progress, on_progress)
+        if normalize and not self._opened.normalized:
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return vectors
+
+    def _encode_one(self, text: str, first: int) -> Floats:
+        """Return the vector float32 [1, dim] of one text.
+
+        What puts many texts into batches would cost as much here as tokenising: a pass pushes all of it out of the
+        processor's caches, so that it comes from memory each time.
+        """
+        found = self._opened.tokenizer.ids_of(text)
+        ids = np.array([found or [self._opened.pad_id]], dtype=np.int64)
+        mask = np.ones_like(ids) if found else np.zeros_like(ids)
+        return self._finite(self._session.run(ids, mask), np.zeros(1, dtype=np.int64), first)
+
+    def _encode_many(
+        self,
+        texts: Sequence[str],
+        first: int,
+        batch_tokens: int,
+        show_progress: bool,
+        on_progress: OnProgress | None,
+    ) -> Floats:
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         ids = self._opened.tokenizer.ids(texts)
         with _bar(len(texts)) if show_progress else nullcontext() as bar:
@@ -160,8 +189,6 @@ class Encoder:
                 for report in (bar, on_progress):
                     if report:
                         report(len(rows))
-        if normalize and not self._opened.normalized:
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors
 
     def _run_all(self, ids: RaggedIds, first: int, batch_tokens: int) -> Iterator[tuple[Ints, Floats]]:
@@ -188,6 +215,9 @@ class Encoder:
     def _run(self, session: Session, ids: RaggedIds, rows: Ints, first: int) -> Floats:
         longest = int(ids.lengths[rows].max())
         vectors = session.run(*pad_batch(ids, rows, self._opened.pad_id, longest or 1))
+        return self._finite(vectors, rows, first)
+
+    def _finite(self, vectors: Floats, rows: Ints, first: int) -> Floats:
         if not np.isfinite(vectors).all():
             bad = rows[~np.isfinite(vectors).all(axis=1)].min() + first
             raise BundleError(f"{self._opened.file}: the vector of texts[{bad}] holds values that are no numbers")

@@ -13,7 +13,7 @@ def strings(texts: Iterable[str], caller: str) -> Iterator[str]:
     """
     if isinstance(texts, (str, bytes)):
         raise TypeError(f"{caller} takes a sequence of strings, not one string; write {caller}([text])")
-    if isinstance(texts, (Mapping, Set)):
+    if not isinstance(texts, (list, tuple)) and isinstance(texts, (Mapping, Set)):
         raise TypeError(f"{caller} takes a sequence of strings, not a {type(texts).__name__}, which has no rows")
     try:
         items = iter(texts)

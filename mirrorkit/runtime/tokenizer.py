@@ -66,6 +66,11 @@ class Tokenizer:
         blocks = (texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK))
         return RaggedIds.from_blocks([encoding.ids for encoding in self._encode(block)] for block in blocks)
 
+    def ids_of(self, text: str) -> list[int]:
+        """Return the token ids of one text, as `ids` does."""
+        found: list[int] = self._encode([text])[0].ids
+        return found
+
     def _encode(self, block: Sequence[str]) -> Any:
         try:
             return self._backend.encode_batch_fast(block)
