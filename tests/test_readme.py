@@ -69,7 +69,7 @@ def test_the_python_runs_in_order(reader: Path) -> None:
     first, second, third = examples("python")
     assert "cosine" in run([sys.executable, "-c", first], reader)
     assert run([sys.executable, "-c", second], reader).strip().endswith("(1, 256)")
-    assert run([sys.executable, "-c", third], reader).startswith("int8 (2, 256)")
+    assert run([sys.executable, "-c", third], reader).startswith("int8-fused (2, 256)")
 
 
 def test_the_two_commands_are_targets_of_the_makefile() -> None:
