@@ -75,8 +75,6 @@ def homogeneous_chunks(lengths: Ints, overhead: int) -> list[Ints]:
     A chunk costs its rows times its longest row, in tokens, plus `overhead` tokens for being a pass of its own.
     The optimum over the rows sorted by length, by dynamic programming over the distinct lengths.
     """
-    if len(lengths) and lengths.min() == lengths.max():  # a single text, most often
-        return [np.arange(len(lengths))]
     order = np.argsort(lengths, kind="stable")
     distinct, counts = np.unique(lengths, return_counts=True)
     ends = np.concatenate([[0], np.cumsum(counts)])  # rows before each distinct length

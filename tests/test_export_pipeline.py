@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnx", reason="needs the export extra")
+import onnx
 
 from mirrorkit import SentenceEncoder
 from mirrorkit.bundle import VARIANT_FILES, Graph, Precision, check_file, read_bundle
@@ -224,8 +225,26 @@ def test_every_precision_of_the_shipped_model_is_published(tiny: Path, tmp_path:
     result = export_bundle(tiny, tmp_path / "bundle", precision=list(Precision))
     assert result.ok, [p.line() for v in result.variants.values() for p in v.problems]
     sizes = {name: variant.bytes for name, variant in result.variants.items()}
-    assert sizes["fp32-fused"] < 1e6
+    assert max(sizes["fp32-fused"], sizes["int8-fused"]) < 1e6
     assert sizes["int4"] < sizes["int8"] < sizes["fp16"] < sizes["fp32"]
+    fused = read_bundle(result.bundle).variants["int8-fused"]
+    assert (fused.graph, fused.data_files) == (Graph.ONNXRUNTIME, (VARIANT_FILES["int8"],))
+    operators = [node.op_type for node in onnx.load(result.bundle / fused.file, load_external_data=False).graph.node]
+    assert operators.count("MultiHeadAttention") == operators.count("Split") == 2  # of as many layers
+
+
+@pytest.mark.slow
+def test_int8_alone_is_fused_beside_its_own_weights(tiny: Path, tmp_path: Path) -> None:
+    result = export_bundle(tiny, tmp_path / "bundle", precision=["int8"])
+    assert list(result.variants) == ["int8", "int8-fused"]
+    assert {file.name for file in (result.bundle / "onnx").iterdir()} == {
+        "model_quantized.onnx",
+        "model_fused_quantized.onnx",
+    }
+    encoder = Encoder(result.bundle)
+    assert encoder.variant == "int8-fused"
+    apart = Encoder(result.bundle, VARIANT_FILES["int8"]).encode(["a text", "another"])
+    np.testing.assert_allclose(encoder.encode(["a text", "another"]), apart, rtol=0, atol=1e-3)
 
 
 @pytest.mark.slow

@@ -74,11 +74,10 @@ def _product(matmul: ir.Node, dequantize: ir.Node) -> _Product:
     uses = list(matmul.outputs[0].uses())
     add = uses[0].node if len(uses) == 1 and uses[0].node.op_type == "Add" else None
     bias = other_input(add, matmul.outputs[0]) if add is not None else None
-    return (
-        _Product(matmul, dequantize, add, bias)
-        if row_of(bias) is not None
-        else _Product(matmul, dequantize, None, None)
-    )
+    row, scale = row_of(bias), row_of(dequantize.inputs[1])  # each has a number a column
+    if row is None or scale is None or row.shape != scale.shape:
+        add = bias = None
+    return _Product(matmul, dequantize, add, bias)
 
 
 def _merge(graph: ir.Graph, family: list[_Product], stored: dict[ir.Value, list[ir.Value]]) -> None:
