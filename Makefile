@@ -1,21 +1,27 @@
-# One command each for a fresh machine: `make demo` and `make test` set up .venv themselves.
+# One command each for a fresh machine: `make demo` and `make test` set up .venv themselves. Any make will do, also BSD's.
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed
-.PHONY: setup demo test test-slow test-compat test-consumers test-cpp test-cpp-all test-web bench-peers lint wheel clean
+EXTRAS := '.[train,export,parquet,demo,docs]' --group dev
+SIZE := some 700 MB to download
+# uv takes a part of the time; where it is missing, or cannot reach what pip can, pip does it.
+UV := command -v uv >/dev/null && uv venv -q --allow-existing --seed -p $(PYTHON) .venv \
+	&& uv pip install -q -p .venv -c constraints.txt -e $(EXTRAS)
+PIP := $(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q --upgrade pip -c constraints.txt \
+	&& $(BIN)/python -m pip install -q -c constraints.txt -e $(EXTRAS)
+.PHONY: setup demo test test-slow test-compat test-consumers test-cpp test-cpp-all test-web sweeps bench-peers lint docs wheel clean
 
 setup: $(SETUP)
 $(SETUP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --upgrade pip -c constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,export,parquet,demo]' --group dev
+	@echo "setting up .venv, $(SIZE); once"
+	($(UV)) || ($(PIP))
 	touch $@
 
 demo: $(SETUP)
 	$(BIN)/mirrorkit demo --out mirrorkit-demo --overwrite
 
 test: $(SETUP)
-	$(BIN)/python -m pytest -m 'not slow and not gpu and not cpp'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow and not gpu and not cpp'
 
 test-slow: $(SETUP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow and not gpu and not cpp and not web'
@@ -29,7 +35,10 @@ test-cpp-all: $(SETUP)
 test-web: $(SETUP)
 	bash tests/web/run
 
-test-compat: ; PYTHON=$(PYTHON) bash tests/compat/run
+test-compat: ; PYTHON=$(PYTHON) bash tests/compat/run && PYTHON=$(PYTHON) bash tests/compat/lowest
+
+sweeps: $(SETUP)
+	$(BIN)/python -m tests.faults.sweep && $(BIN)/python -m tests.faults.sweep --two-steps && $(BIN)/python -m tests.faults.kills && $(BIN)/python -m tests.hostile.sweep && $(BIN)/python -m tests.architectures.sweep
 
 test-consumers: $(SETUP)
 	PYTHON=$(PYTHON) bash tests/consumers/run
@@ -39,6 +48,9 @@ bench-peers: $(SETUP)
 
 lint: $(SETUP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+docs: $(SETUP)
+	$(BIN)/python docs/generate.py --check && NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q
 
 wheel: $(SETUP)
 	PYTHON=$(PYTHON) bash tests/packaging/run

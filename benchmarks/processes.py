@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mirrorkit.bench.measure.processes import environment_of, rotated
 from mirrorkit.errors import MirrorkitError
 
 Run = dict[str, Any]
@@ -22,9 +22,7 @@ class ProcessError(MirrorkitError):
 
 def environment(threads: int, **more: str) -> dict[str, str]:
     """Return the environment of a process of so many threads, offline; the caller's own limits do not count."""
-    count = str(threads)
-    fixed = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "RAYON_NUM_THREADS": count, "HF_HUB_OFFLINE": "1"}
-    return {k: v for k, v in os.environ.items() if k != "TOKENIZERS_PARALLELISM"} | fixed | more
+    return environment_of(threads) | {"HF_HUB_OFFLINE": "1"} | more
 
 
 def run(command: Sequence[str], what: str, env: Mapping[str, str], cwd: Path | None = None) -> str:
@@ -49,12 +47,6 @@ def run_json(command: Sequence[str], what: str, env: Mapping[str, str], cwd: Pat
             continue
         return figures | {"command_seconds": seconds}
     raise ProcessError(f"{what}: ended with {last!r} where JSON was wanted")
-
-
-def rotated(names: Sequence[str], number: int) -> list[str]:
-    """Return the order of a round: each starts with another one."""
-    turn = number % len(names) if names else 0
-    return [*names[turn:], *names[:turn]]
 
 
 def race(

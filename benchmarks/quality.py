@@ -14,9 +14,9 @@ from pathlib import Path
 
 from benchmarks import record as files
 from benchmarks import report
-from benchmarks.train_runs import DEFAULT_BASE, DEFAULT_CORPUS, find_base, find_corpus, run_process
-from mirrorkit.environment import usable_cores
+from benchmarks.training.runs import DEFAULT_BASE, DEFAULT_CORPUS, find_base, find_corpus, run_process
 from mirrorkit.errors import MirrorkitError
+from mirrorkit.machine.facts import usable_cores
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,14 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as scratch:
             base, corpus = find_base(args.base), find_corpus(args.corpus, Path(scratch))
             described = files.machine(None, "torch", "transformers", "tokenizers", "numpy")
-            command = ["-c", "from mirrorkit.cli import app; app()", "--quiet", "finetune", base, str(corpus)]
+            command = ["-c", "from mirrorkit.cli.app import app; app()", "--quiet", "finetune", base, str(corpus)]
             command += ["--out", f"{scratch}/model", "--recipe", args.recipe, "--seeds", str(args.seeds)]
             command += ["--eval", str(args.sts), "--device", args.device, "--json"]
             command += ["--limit", str(args.limit)] if args.limit else []
             figures = run_process(command, "finetune", args.threads)
         del figures["out"]  # a folder that is gone
         today = f"{datetime.now(timezone.utc):%Y-%m-%d}"
-        record = {"date": today, **described, "threads": args.threads, **figures}
+        record = {
+            **figures,
+            "date": today,
+            **described,
+            "threads": args.threads,
+        }  # of this form, whatever the command says
         file = args.results / f"quality_{files.slug(record['base'])}_{files.slug(args.recipe)}.json"
         files.write_json(file, record)
         report.update(args.results, args.readme, ("quality",))

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mirrorkit.environment import cpu_name, usable_cores, versions
 from mirrorkit.errors import OutputError
+from mirrorkit.formats.json_file import read_object
+from mirrorkit.machine.facts import cpu_name, load_average, usable_cores, versions
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 SHARED = ROOT.parent / "shared"
 RESULTS, README = HERE / "results", HERE / "README.md"
 
+PAGES = {"studies": "studies.md", "peers": "peers.md"}  # where sections stand; the others in README.md
+
 Figures = Mapping[str, Any]
 
 
 def machine(gpu: str | None, *packages: str) -> dict[str, Any]:
     """Return the hardware and versions that a measurement is worthless without; no name of the host."""
-    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
-        "hardware": {"cpu": cpu_name(), "cores": usable_cores(), "gpu": gpu, "load_average": busy},
+        "hardware": {"cpu": cpu_name(), "cores": usable_cores(), "gpu": gpu, "load_average": load_average()},
         "versions": versions("mirrorkit", *packages),
     }
 
@@ -41,7 +42,13 @@ def write_json(file: Path, record: Figures) -> None:
 
 def read_json(folder: Path, prefix: str) -> list[dict[str, Any]]:
     """Return the measurements in `folder` whose name starts with `prefix`, in the order of their names."""
-    return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob(f"{prefix}*.json"))]
+    return [read_object(file) for file in sorted(folder.glob(f"{prefix}*.json"))]
+
+
+def page_of(readme: Path, section: str) -> Path:
+    """Return the file beside the README that a section stands in; the README where there is no such file."""
+    page = readme.with_name(PAGES.get(section, readme.name))
+    return page if page.is_file() else readme
 
 
 def update_section(readme: Path, name: str, content: str) -> None:

@@ -1,4 +1,4 @@
-"""Make the tables and plots of README.md anew from the records in results/.
+"""Make the tables and plots of README.md and the pages beside it anew from the records in results/.
 
 python -m benchmarks.report     # all of them
 """
@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.peers_report import peers_section, read_peer_records, record_stem
-from benchmarks.record import README, RESULTS, read_json, update_section
-from benchmarks.study_report import machine_slug, quality_section, read_studies, studies_section
-from benchmarks.train_report import read_records, training_section
+from benchmarks.peers.report import peers_section, read_peer_records, record_stem
+from benchmarks.record import README, RESULTS, page_of, read_json, update_section
+from benchmarks.training.report import read_records, training_section
+from benchmarks.training.study_report import machine_slug, quality_section, read_studies, studies_section
 from mirrorkit.errors import MirrorkitError
 
 SECTIONS: dict[str, Callable[[Path], str]] = {
@@ -26,17 +26,22 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
 def update(results: Path, readme: Path, sections: Sequence[str] = tuple(SECTIONS)) -> None:
     """Make those sections of the README anew, and their plots."""
     for name in sections:
-        update_section(readme, name, SECTIONS[name](results))
+        update_section(page_of(readme, name), name, SECTIONS[name](results))
     if "studies" in sections and (studies := read_studies(results)):
-        from benchmarks.study_plot import draw as draw_studies
+        from benchmarks.training.study_plot import draw as draw_studies
 
         for machine in dict.fromkeys(map(machine_slug, studies)):
             draw_studies([s for s in studies if machine_slug(s) == machine], results / f"studies_{machine}.png")
     if "peers" in sections:
-        from benchmarks.peers_plot import draw as draw_peers
+        from benchmarks.peers.plot import draw as draw_peers
 
         for record in read_peer_records(results):
             draw_peers(record, results / f"{record_stem(record)}.png")
+    quality, peers = read_json(results, "quality_"), read_peer_records(results)
+    if quality and peers and {"quality", "peers"} & set(sections):
+        from benchmarks.summary_plot import draw as draw_summary
+
+        draw_summary(quality[0], peers[0], results / "summary.png")
 
 
 if __name__ == "__main__":

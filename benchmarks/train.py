@@ -23,9 +23,9 @@ import torch
 
 from benchmarks import record as files
 from benchmarks import report
-from benchmarks import train_report as tables
 from benchmarks.processes import Run, race
-from benchmarks.train_runs import (
+from benchmarks.training import report as tables
+from benchmarks.training.runs import (
     DEFAULT_BASE,
     DEFAULT_CORPUS,
     SHAPES,
@@ -36,11 +36,11 @@ from benchmarks.train_runs import (
     run_steps,
     run_whole,
 )
-from benchmarks.train_studies import STUDIES, run_study
-from benchmarks.train_worker import PRECISIONS
-from mirrorkit.device import pick_device
-from mirrorkit.environment import usable_cores
+from benchmarks.training.studies import STUDIES, run_study
+from benchmarks.training.worker import PRECISIONS
 from mirrorkit.errors import ConfigError, MirrorkitError
+from mirrorkit.machine.facts import usable_cores
+from mirrorkit.machine.torch_device import pick_device
 from mirrorkit.training.corpus import load_corpus
 
 ORDINARY = {"rounds": 3, "steps": 10, "warmup_steps": 2, "batch_size": 200}  # a study has its own

@@ -5,39 +5,124 @@ The public names load on first use, so importing the package costs nothing and n
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+# From release 1.29 on ONNX Runtime, the moment it is imported, writes an identifier of the machine and what program
+# runs on it below the user's home, to send it to its makers. Not on our account; who wants that sets it to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+# Every public name and the module that it lives in, in the order of the job.
 _HOME = {
-    "Encoder": "mirrorkit.runtime.encoder",
-    "export_bundle": "mirrorkit.exporter.pipeline",
-    "ExportResult": "mirrorkit.exporter.result",
-    "rebuild_engine": "mirrorkit.exporter.tensorrt",
-    "check_bundle": "mirrorkit.verification.check",
-    "SentenceEncoder": "mirrorkit.model",
+    # Train, and see what it did.
     "finetune": "mirrorkit.training.finetune",
     "FinetuneResult": "mirrorkit.training.result",
+    "Recipe": "mirrorkit.training.recipes",
+    "SentenceEncoder": "mirrorkit.model.encoder",
+    "Pooling": "mirrorkit.formats.model_folder",
+    # Score.
+    "evaluate": "mirrorkit.evaluation.run",
+    "Evaluation": "mirrorkit.evaluation.run",
     "evaluate_sts": "mirrorkit.evaluation.sts",
-    "Pooling": "mirrorkit.layout",
+    "StsReport": "mirrorkit.evaluation.sts",
+    "evaluate_retrieval": "mirrorkit.evaluation.beir",
+    "evaluate_search": "mirrorkit.evaluation.documents",
+    "SearchScore": "mirrorkit.evaluation.search",
+    "evaluate_knn": "mirrorkit.evaluation.knn",
+    "KnnScore": "mirrorkit.evaluation.knn",
+    "MtebEncoder": "mirrorkit.evaluation.mteb",
+    # Export, and prove it.
+    "export": "mirrorkit.exporter.pipeline",
+    "ExportResult": "mirrorkit.exporter.result",
+    "Trim": "mirrorkit.exporter.trim.vocabulary",
+    "check": "mirrorkit.verification.check",
+    "push": "mirrorkit.exporter.push",
+    "PushResult": "mirrorkit.exporter.push",
+    "CheckResult": "mirrorkit.verification.check",
+    # Measure.
+    "run_bench": "mirrorkit.bench.run",
+    "BenchResult": "mirrorkit.bench.result",
+    "compare": "mirrorkit.bench.judge.compare",
+    "Comparison": "mirrorkit.bench.judge.compare",
+    # Use.
+    "Encoder": "mirrorkit.runtime.encoder",
+    "encode_file": "mirrorkit.runtime.files.encode_file",
+    "EncodeResult": "mirrorkit.runtime.files.encode_file",
+    # TensorRT.
+    "build_engine": "mirrorkit.exporter.tensorrt.build",
+    "rebuild_engine": "mirrorkit.exporter.tensorrt.build",
+    "EngineResult": "mirrorkit.exporter.tensorrt.build",
+    "Tensorrt": "mirrorkit.runtime.tensorrt.options",
+    # What any of them may be given, and raise.
+    "Progress": "mirrorkit.progress",
     "MirrorkitError": "mirrorkit.errors",
+    "ModelError": "mirrorkit.errors",
+    "CorpusError": "mirrorkit.errors",
+    "ConfigError": "mirrorkit.errors",
+    "OutputError": "mirrorkit.errors",
+    "TrainingError": "mirrorkit.errors",
+    "MissingExtraError": "mirrorkit.errors",
+    "BundleError": "mirrorkit.errors",
+    "ExportError": "mirrorkit.errors",
+    "NothingPublishedError": "mirrorkit.exporter.result",
+    "EngineRefusedError": "mirrorkit.exporter.tensorrt.build",
+    "EngineMismatchError": "mirrorkit.formats.engine",
+    "WorkerError": "mirrorkit.bench.measure.processes",
 }
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604  (the names are strings, ruff cannot see through the unpacking)
 
 if TYPE_CHECKING:
+    from mirrorkit.bench.judge.compare import Comparison as Comparison
+    from mirrorkit.bench.judge.compare import compare as compare
+    from mirrorkit.bench.measure.processes import WorkerError as WorkerError
+    from mirrorkit.bench.result import BenchResult as BenchResult
+    from mirrorkit.bench.run import run_bench as run_bench
+    from mirrorkit.errors import BundleError as BundleError
+    from mirrorkit.errors import ConfigError as ConfigError
+    from mirrorkit.errors import CorpusError as CorpusError
+    from mirrorkit.errors import ExportError as ExportError
     from mirrorkit.errors import MirrorkitError as MirrorkitError
+    from mirrorkit.errors import MissingExtraError as MissingExtraError
+    from mirrorkit.errors import ModelError as ModelError
+    from mirrorkit.errors import OutputError as OutputError
+    from mirrorkit.errors import TrainingError as TrainingError
+    from mirrorkit.evaluation.beir import evaluate_retrieval as evaluate_retrieval
+    from mirrorkit.evaluation.documents import evaluate_search as evaluate_search
+    from mirrorkit.evaluation.knn import KnnScore as KnnScore
+    from mirrorkit.evaluation.knn import evaluate_knn as evaluate_knn
+    from mirrorkit.evaluation.mteb import MtebEncoder as MtebEncoder
+    from mirrorkit.evaluation.run import Evaluation as Evaluation
+    from mirrorkit.evaluation.run import evaluate as evaluate
+    from mirrorkit.evaluation.search import SearchScore as SearchScore
+    from mirrorkit.evaluation.sts import StsReport as StsReport
     from mirrorkit.evaluation.sts import evaluate_sts as evaluate_sts
-    from mirrorkit.exporter.pipeline import export_bundle as export_bundle
+    from mirrorkit.exporter.pipeline import export as export
+    from mirrorkit.exporter.push import PushResult as PushResult
+    from mirrorkit.exporter.push import push as push
     from mirrorkit.exporter.result import ExportResult as ExportResult
-    from mirrorkit.exporter.tensorrt import rebuild_engine as rebuild_engine
-    from mirrorkit.layout import Pooling as Pooling
-    from mirrorkit.model import SentenceEncoder as SentenceEncoder
+    from mirrorkit.exporter.result import NothingPublishedError as NothingPublishedError
+    from mirrorkit.exporter.tensorrt.build import EngineRefusedError as EngineRefusedError
+    from mirrorkit.exporter.tensorrt.build import EngineResult as EngineResult
+    from mirrorkit.exporter.tensorrt.build import build_engine as build_engine
+    from mirrorkit.exporter.tensorrt.build import rebuild_engine as rebuild_engine
+    from mirrorkit.exporter.trim.vocabulary import Trim as Trim
+    from mirrorkit.formats.engine import EngineMismatchError as EngineMismatchError
+    from mirrorkit.formats.model_folder import Pooling as Pooling
+    from mirrorkit.model.encoder import SentenceEncoder as SentenceEncoder
+    from mirrorkit.progress import Progress as Progress
     from mirrorkit.runtime.encoder import Encoder as Encoder
+    from mirrorkit.runtime.files.encode_file import EncodeResult as EncodeResult
+    from mirrorkit.runtime.files.encode_file import encode_file as encode_file
+    from mirrorkit.runtime.tensorrt.options import Tensorrt as Tensorrt
     from mirrorkit.training.finetune import finetune as finetune
+    from mirrorkit.training.recipes import Recipe as Recipe
     from mirrorkit.training.result import FinetuneResult as FinetuneResult
-    from mirrorkit.verification.check import check_bundle as check_bundle
+    from mirrorkit.verification.check import CheckResult as CheckResult
+    from mirrorkit.verification.check import check as check
 
 
 def __getattr__(name: str) -> Any:

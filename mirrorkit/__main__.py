@@ -1,5 +1,5 @@
 """Let `python -m mirrorkit` do what `mirrorkit` does."""
 
-from mirrorkit.cli import app
+from mirrorkit.cli.app import app
 
 app(prog_name="mirrorkit")

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 
 class MirrorkitError(Exception):
-    """Base of every error that mirrorkit raises on purpose: the message says what to do about it."""
+    """Base of every error that mirrorkit raises on purpose: the message says what to do about it.
+
+    A message names a parameter as `name` or `name=value`, or begins with "name value: must be …". The command line
+    says its flag instead.
+
+    >>> import mirrorkit
+    >>> try:
+    ...     mirrorkit.finetune("tiny", "corpus.txt", epochs=0)
+    ... except mirrorkit.MirrorkitError as err:
+    ...     print(f"{type(err).__name__}: {err}")
+    ConfigError: epochs 0: must be above 0 and finite
+    """
 
 
 class ModelError(MirrorkitError):
@@ -37,3 +48,9 @@ class BundleError(MirrorkitError):
 
 class ExportError(MirrorkitError):
     """A model cannot be exported as asked, or none of its variants passed verification."""
+
+
+def first_line(err: BaseException) -> str:
+    """Return the first line of what an exception says, or its type where it says nothing."""
+    text = str(err).strip()
+    return text.splitlines()[0] if text else type(err).__name__

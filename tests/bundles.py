@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from mirrorkit.bundle import VARIANT_FILES, Bundle, Graph, Precision, Variant, record_files, write_manifest
+from mirrorkit.formats.bundle import VARIANT_FILES, Bundle, Graph, Precision, Variant, record_files, write_manifest
+from mirrorkit.runtime.output import ranges_of
 
+RANGED = ("The museum opens at nine.", "Shares fell sharply.", "A cat sleeps on the mat.", "Who wrote this book?")
 _MADE: dict[tuple[str, ...], Path] = {}
 
 
 def make_bundle(folder: Path, model_folder: Path, variants: Sequence[str] = ("fp32",)) -> Path:
     """Export a model folder's encoder to `folder`: fp32 as the exporter would, the others merely well-formed."""
     from mirrorkit import SentenceEncoder
-    from mirrorkit.exporter.graph import export_onnx
+    from mirrorkit.exporter.graph.trace import export_onnx
 
     encoder = SentenceEncoder.load(model_folder)
     encoder.save(folder)
@@ -42,6 +44,24 @@ def bundle_of(model_folder: Path, variants: Sequence[str], tmp_path_factory: Any
     return _MADE[key]
 
 
+def add_goldens(folder: Path, texts: Sequence[str]) -> None:
+    """Write a golden.jsonl of the Python runtime's ids and vectors, with the default prompt, and put it on record."""
+    from dataclasses import asdict
+
+    from mirrorkit.runtime.encoder import Encoder
+
+    encoder = Encoder(folder, "fp32", threads=1)
+    ids, vectors = encoder._encoding.opened.tokenizer.ids(texts, encoder.usage.prompt()), encoder.encode(texts)
+    rows = (
+        {"text": text, "input_ids": ids[i].tolist(), "embedding": vectors[i].tolist()} for i, text in enumerate(texts)
+    )
+    (folder / "golden.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    manifest = folder / "mirrorkit.json"
+    files = {name: asdict(record) for name, record in record_files(folder).items()}
+    value = {**json.loads(manifest.read_text(encoding="utf-8")), "files": files}
+    manifest.write_text(json.dumps(value), encoding="utf-8")
+
+
 def describe(folder: Path, encoder: Any, variants: Sequence[str]) -> Bundle:
     """Return what mirrorkit.json is to say of `folder`, a bundle of that SentenceEncoder."""
     return Bundle(
@@ -53,6 +73,10 @@ def describe(folder: Path, encoder: Any, variants: Sequence[str]) -> Bundle:
         pad_token_id=encoder.tokenizer.pad_token_id,
         variants={name: _variant(name) for name in variants},
         files=record_files(folder),
+        usage=encoder.usage,
+        width=encoder.width,
+        pools_only=encoder.layout.pools_only,
+        scalar_ranges=ranges_of(encoder.encode(RANGED)),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the tests share: real strings, the shipped model, and a tiny random model of every architecture."""
+"""What the tests share: real strings, a slice of the shipped model in its place, a tiny random model of every kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 import mirrorkit
-from mirrorkit.hub import SHIPPED
+from mirrorkit.assets.paths import TINY
+from mirrorkit.model import hub
+from tests.standin import slice_of
 
 ROOT = Path(mirrorkit.__file__).parents[1]
 POSITIONS = 64  # tokens that every tiny random model takes
@@ -114,10 +116,24 @@ def real_texts() -> list[str]:
     return [*REAL_TEXTS, *(row.split("\t")[1] for row in rows[:17])]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of what is called `tiny` in this process: a slice of the shipped model, much faster.
+
+    Tests of the shipped model itself ask for `shipped`. Where there is no torch, nothing runs a model: it is that one.
+    """
+    try:
+        import safetensors.torch  # noqa: F401
+    except ImportError:
+        return TINY
+    hub.SHIPPED["tiny"] = slice_of(TINY, tmp_path_factory.mktemp("standin") / TINY.name)
+    return hub.SHIPPED["tiny"]
+
+
 @pytest.fixture(scope="session")
-def tiny() -> Path:
-    """Return the folder of the shipped model, which is called `tiny`."""
-    return SHIPPED["tiny"]
+def shipped() -> Path:
+    """Return the folder of the shipped model."""
+    return TINY
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +169,7 @@ def _build(folder: Path) -> None:
     import torch
     import transformers
 
-    from mirrorkit.backbone import QuietTransformers
+    from mirrorkit.model.backbone import QuietTransformers
 
     tokenizer_class, kind, special, extra = FAMILIES[folder.name]
     tokenizer = _train_tokenizer(kind, special)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mirrorkit.bundle import (
+from mirrorkit.formats.bundle import (
     INPUTS,
     OUTPUTS,
     VARIANT_FILES,
@@ -21,15 +21,27 @@ from mirrorkit.bundle import (
     Variant,
     read_bundle,
     record_files,
-    sha256_of,
     write_manifest,
 )
-from mirrorkit.engines import ENGINE_FILE, OUTPUT, Backend, Engine, Gpu, Ids, Source, Status, identity, write_engine
-from mirrorkit.layout import Pooling
-from mirrorkit.profiles import Profile
-from mirrorkit.runtime import tensorrt
+from mirrorkit.formats.engine import (
+    ENGINE_FILE,
+    OUTPUT,
+    Backend,
+    Engine,
+    Gpu,
+    Ids,
+    Origin,
+    Status,
+    identity,
+    write_engine,
+)
+from mirrorkit.formats.files import sha256_of
+from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.profiles import Profile
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.runtime.session import open_session
+from mirrorkit.runtime.tensorrt import session as tensorrt
+from mirrorkit.runtime.tensorrt.options import Rebuild, Tensorrt
 from tests.bundles import make_foreign
 
 GPU = Gpu("Test 4090", "8.9", "CUDA 13.0")
@@ -90,7 +102,7 @@ def make_engine(
             profiles=tuple(map(Profile.parse, profiles)),
             dim=bundle.dim,
             max_length=bundle.max_length,
-            source=Source(bundle_folder.name, identity(bundle), variant, {file: bundle.files[file].sha256}, "0" * 64),
+            source=Origin(bundle_folder.name, identity(bundle), variant, {file: bundle.files[file].sha256}, "0" * 64),
             file=ENGINE_FILE,
             sha256=sha256_of(folder / ENGINE_FILE),
             timing_cache=None,
@@ -102,7 +114,7 @@ def make_engine(
 
 
 class FakeCuda:
-    """The calls of `mirrorkit.runtime.tensorrt_cuda.Cuda`, on memory that starts out as rubbish."""
+    """The calls of `mirrorkit.runtime.tensorrt.cuda.Cuda`, on memory that starts out as rubbish."""
 
     stream = STREAM
 
@@ -144,7 +156,7 @@ class FakeCuda:
         work()
         graph, self.recording = self.recording, None
         if not self.can_capture:
-            from mirrorkit.runtime.tensorrt_cuda import CudaError
+            from mirrorkit.runtime.tensorrt.cuda import CudaError
 
             raise CudaError("cuStreamEndCapture failed with CUDA_ERROR_STREAM_CAPTURE_INVALIDATED")
         return graph
@@ -285,7 +297,7 @@ class Machine:
 
     def engine(self, profiles: Sequence[str] = ("min=1x8,opt=4x16,max=8x64",), ids: Ids = Ids.INT64) -> FakeEngine:
         make_engine(self.folder, self.bundle, profiles, ids=ids, backend=self.backend)
-        self.handle = FakeEngine(self.cuda, self.session.run, profiles, np.dtype(ids.value), 8)
+        self.handle = FakeEngine(self.cuda, self.session.batch, profiles, np.dtype(ids.value), 8)
         self.install(fake_library(self.handle))
         return self.handle
 
@@ -294,5 +306,5 @@ class Machine:
         self.patch.setattr(tensorrt, "current_gpu", lambda: gpu)
         self.patch.setattr(tensorrt, "_library", lambda engine: library)
 
-    def open(self, **options: Any) -> Encoder:
-        return Encoder(self.bundle, "tensorrt", engine=self.folder, **options)
+    def open(self, *, rebuild: Rebuild | None = None, **options: Any) -> Encoder:
+        return Encoder(self.bundle, "tensorrt", tensorrt=Tensorrt(self.folder, rebuild), **options)

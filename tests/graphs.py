@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 import torch
 
-from mirrorkit.batching import Ints
-from mirrorkit.model import SentenceEncoder
-
-Floats = npt.NDArray[np.float32]
+from mirrorkit.model.encoder import SentenceEncoder
+from mirrorkit.text.ragged import Floats, Ints
 
 
 def ids_of(encoder: SentenceEncoder, lengths: list[int], seed: int = 0) -> tuple[Ints, Ints]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mirrorkit.bench import worker
-from mirrorkit.bench.plan import Budget
-from mirrorkit.bench.processes import Outcome
-from mirrorkit.bundle import (
+from mirrorkit.bench.measure import worker
+from mirrorkit.bench.measure.plan import Budget
+from mirrorkit.bench.measure.processes import Outcome
+from mirrorkit.formats.bundle import (
     GOLDEN,
     TOKENIZER,
     VARIANT_FILES,
@@ -22,10 +22,10 @@ from mirrorkit.bundle import (
     record_files,
     write_manifest,
 )
-from mirrorkit.layout import Pooling
+from mirrorkit.formats.golden import write_goldens
+from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.runtime.encoder import Encoder
-from mirrorkit.runtime.tokenizer import Tokenizer
-from mirrorkit.verification.golden import write_goldens
+from mirrorkit.text.tokenizer import Tokenizer
 from tests.bundles import save_graph, table
 from tests.exports import after_pooling, edited
 

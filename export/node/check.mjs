@@ -10,7 +10,7 @@ try {
   const bundle = await open(folder);
   let passed = 0, failed = 0;
   for (const name of names.length ? names : bundle.variants) {
-    const encoder = await bundle.encoder(name);
+    const encoder = await bundle.open(name);
     const { ok, texts, leftOut, idsDiffer, difference, cosine, allowed, text } = await check(bundle, encoder);
     await encoder.release();
     ok ? passed++ : failed++;

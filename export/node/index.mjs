@@ -1,14 +1,17 @@
 // Open a bundle in node: onnxruntime-node runs its graphs, @huggingface/tokenizers reads its tokenizer.json.
 //
 //   const bundle = await open("bundle");
-//   const encoder = await bundle.encoder("int8");
-//   const vector = await encoder.encode("How do I reset my password?"); // Float32Array, of length 1
+//   const encoder = await bundle.encoder();
+//   const vector = await encoder.encode("How do I reset my password?"); // Float32Array
 import { webcrypto } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
-import { InferenceSession, Tensor } from "onnxruntime-node";
 import { BundleError, openBundle } from "../web/bundle.mjs";
+
+// Read when the library is loaded, which would otherwise report the machine and the program to its makers.
+process.env.ORT_DISABLE_TELEMETRY ??= "1";
+const { InferenceSession, Tensor } = await import("onnxruntime-node");
 
 globalThis.crypto ??= webcrypto; // node 18 has it, but not by that name
 
@@ -26,5 +29,5 @@ export function open(folder, { threads = 1 } = {}) {
   // From the file, not from its bytes: weights that lie in a second file are found beside it.
   const options = { intraOpNumThreads: threads, interOpNumThreads: 1 };
   const start = ({ file }) => InferenceSession.create(join(folder, file), options);
-  return openBundle({ read, backend: { Tensor, start }, Tokenizer });
+  return openBundle({ read, backend: { device: "cpu", Tensor, start }, Tokenizer });
 }

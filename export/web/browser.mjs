@@ -44,7 +44,7 @@ function backend({ InferenceSession, Tensor }) {
     const externalData = more.map((path) => ({ path: path.replace(folder, ""), data: bytes.get(path) }));
     return InferenceSession.create(bytes.get(file), { executionProviders: ["wasm"], externalData });
   };
-  return { Tensor, start };
+  return { device: "wasm", Tensor, start };
 }
 
 async function script(path) {

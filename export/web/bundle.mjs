@@ -1,8 +1,16 @@
 // A bundle in JavaScript: text in, vectors out. The graph pools and normalises, so nothing here does.
 // It knows neither browser nor node: whoever opens a bundle says how to read its files and how to start a session.
+import { dot, promptOf, readUsage, similarityOf, unit } from "./usage.mjs";
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
+// What a manifest may say: mirrorkit/formats/fields.py. Least and most.
+const BOUNDS = { dim: [1, 2 ** 16], max_length: [1, 2 ** 20], pad_token_id: [0, 2 ** 31 - 1] };
 const POOLED = "sentence_embedding";
+// Of bundles that were written before they told it: PREFERENCE of mirrorkit/formats/bundle.py.
+const USUAL_PREFERENCE = {
+  cpu: ["int8-fused", "int8", "fp32-fused", "fp32", "fp16", "int4"],
+  wasm: ["int8", "int8-fused", "fp16", "fp32", "fp32-fused", "int4"],
+};
 
 export class BundleError extends Error {
   name = "BundleError";
@@ -11,23 +19,54 @@ export class BundleError extends Error {
 /**
  * Open the bundle whose files `read(path)` gives as Uint8Array.
  *
- * `backend` is `{ Tensor, start(variant, bytes) }`: the tensor class of onnxruntime-web or onnxruntime-node, and a
- * function that makes an InferenceSession of `manifest.variants[name]`, `bytes` being its files by path.
+ * `backend` is `{ device, Tensor, start(variant, bytes) }`: `cpu` or `wasm`, the tensor class of onnxruntime-web or
+ * onnxruntime-node, and a function that makes an InferenceSession of `manifest.variants[name]`, `bytes` being its
+ * files by path.
  * `Tokenizer` is the class of @huggingface/tokenizers. Throws BundleError for a folder that cannot be used.
  */
 export async function openBundle({ read, backend, Tokenizer }) {
   const manifest = checked(parse(await read("mirrorkit.json"), "mirrorkit.json"));
   const bytes = await readFiles(read, manifest, ["tokenizer.json", "tokenizer_config.json"]);
   const settings = [...bytes].map(([path, content]) => parse(content, path));
-  return new Bundle(manifest, read, backend, toIds(Tokenizer, settings, manifest.max_length));
+  const usage = readUsage(manifest, (what) => new BundleError(`mirrorkit.json: ${what}`));
+  return new Bundle(manifest, usage, read, backend, toIds(Tokenizer, settings, manifest.max_length, usage.side));
 }
 
 class Bundle {
-  constructor(manifest, read, backend, ids) {
+  constructor(manifest, usage, read, backend, tokens) {
     this.manifest = manifest;
-    this.ids = ids; // text -> its token ids, special ones included, cut to max_length
+    this.usage = usage; // prompts, and what can be said of the vectors
+    this.tokens = tokens; // { ids(text), isSpecial(id) }
     this.read = read;
     this.backend = backend;
+  }
+
+  /** Return the token ids of a text behind its prompt, special ones included, cut to max_length. `prompt` is put before
+   * it, or the bundle's prompt called `promptName`, else its default one. */
+  ids(text, options) {
+    return this.tokens.ids(this.prompt(options) + text);
+  }
+
+  /** Return what stands before a text with these options; throws BundleError for a name that is none of the prompts. */
+  prompt(options) {
+    try {
+      return promptOf(this.usage, options);
+    } catch (error) {
+      throw new BundleError(firstLine(error));
+    }
+  }
+
+  /** Return how many ids of a prompt are attended to and not pooled. */
+  unpooled(options) {
+    const prompt = this.prompt(options);
+    if (this.usage.includePrompt || !prompt) return 0;
+    const ids = this.tokens.ids(prompt);
+    return ids.length - (this.tokens.isSpecial(ids.at(-1)) ? 1 : 0);
+  }
+
+  /** Return how alike two vectors are by the model's own function; a distance is below zero. */
+  similarity(a, b) {
+    return similarityOf(this.usage.similarity, a, b);
   }
 
   /** Return the precisions and graphs there are: the keys of `manifest.variants`. */
@@ -40,8 +79,25 @@ class Bundle {
     return this.files(name).reduce((sum, path) => sum + this.manifest.files[path].bytes, 0);
   }
 
-  /** Return an Encoder of the variant: `fp32`, `int8` or another of `variants`. */
-  async encoder(name) {
+  /** Return the name of the best variant for `auto` or a precision, else `wanted` itself where there is such a one.
+   * Which is best on this device mirrorkit.json says, in its field `preference`. */
+  choose(wanted) {
+    const { variants, preference } = this.manifest;
+    const names = preference?.[this.backend.device] ?? USUAL_PREFERENCE[this.backend.device];
+    const fits = (name) => variants[name] && (wanted === "auto" || wanted === variants[name].precision);
+    const name = names.find(fits) ?? wanted;
+    if (!variants[name])
+      throw new BundleError(`variant ${wanted}: this bundle holds ${this.variants.join(", ") || "none"}`);
+    return name;
+  }
+
+  /** Return an Encoder of the variant that `choose` finds for `wanted`: `auto`, `fp32`, `int8`, … */
+  encoder(wanted = "auto") {
+    return this.open(this.choose(wanted));
+  }
+
+  /** Return an Encoder of exactly this one of `variants`. */
+  async open(name) {
     const variant = this.manifest.variants[name];
     if (!variant) throw new BundleError(`variant ${name}: this bundle holds ${this.variants.join(", ") || "none"}`);
     const bytes = await readFiles(this.read, this.manifest, this.files(name));
@@ -78,21 +134,29 @@ class Encoder {
     this.bundle = bundle;
   }
 
-  /** Return the unit-length vector of a text: Float32Array [dim]. */
-  async encode(text) {
+  /**
+   * Return the vector of a text: Float32Array [dim], of unit length where the model gives that.
+   *
+   * Options: `prompt` or `promptName`, as in `Bundle.ids`; `truncateDim` keeps that many leading numbers; `normalize`
+   * brings what is left to unit length.
+   */
+  async encode(text, { prompt, promptName, truncateDim, normalize = false } = {}) {
+    if (truncateDim !== undefined && !(Number.isInteger(truncateDim) && truncateDim > 0))
+      throw new BundleError(`truncateDim ${truncateDim}: must be a whole number above 0`);
     const { Tensor } = this.bundle.backend;
-    const ids = BigInt64Array.from(this.bundle.ids(text), BigInt);
+    const found = this.bundle.ids(text, { prompt, promptName });
+    const ids = BigInt64Array.from(found.length ? found : [this.bundle.manifest.pad_token_id], BigInt);
+    const mask = new BigInt64Array(ids.length).fill(found.length ? 1n : 0n); // a table gives an empty text no token
+    mask.fill(2n, 0, Math.min(found.length, this.bundle.unpooled({ prompt, promptName })));
     const shape = [1, ids.length];
-    const feeds = {
-      input_ids: new Tensor("int64", ids, shape),
-      attention_mask: new Tensor("int64", new BigInt64Array(ids.length).fill(1n), shape),
-    };
+    const feeds = { input_ids: new Tensor("int64", ids, shape), attention_mask: new Tensor("int64", mask, shape) };
     const output = (await this.session.run(feeds, [POOLED]))[POOLED];
     const vector = Float32Array.from(output.data);
     const { dim } = this.bundle.manifest;
     if (vector.length !== dim || !vector.every(Number.isFinite))
       throw new BundleError(`variant ${this.name}: gave ${vector.length} values, not ${dim} finite numbers`);
-    return vector;
+    const kept = vector.slice(0, truncateDim ?? dim);
+    return normalize ? unit(kept) : kept;
   }
 
   /** Give the session's memory back. */
@@ -101,12 +165,7 @@ class Encoder {
   }
 }
 
-/** Return the dot product: the cosine, where both have length 1. */
-export function dot(a, b) {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
-  return sum;
-}
+export { dot };
 
 /** Return an error's message without the stack or the lines below it. */
 export function firstLine(error) {
@@ -118,14 +177,19 @@ function checked(manifest) {
   const version = manifest?.schema_version;
   if (!Number.isInteger(version)) throw bad("no schema_version in it");
   if (version > SCHEMA_VERSION) throw bad(`schema ${version}, this page reads up to ${SCHEMA_VERSION}`);
-  for (const key of ["dim", "max_length"])
-    if (!(Number.isInteger(manifest[key]) && manifest[key] > 0)) throw bad(`${key} must be a whole number above 0`);
+  for (const [key, [least, most]] of Object.entries(BOUNDS)) {
+    const value = manifest[key];
+    if (!(Number.isInteger(value) && least <= value && value <= most))
+      throw bad(`${key} must be a whole number of ${least} to ${most}`);
+  }
   if (manifest.pooling === "mean-padded") throw bad("pooling mean-padded needs padding that is not added here");
   const { variants, files } = manifest;
   if (!variants || !files || !Object.keys(variants).length) throw bad("no variants or no files in it");
   for (const [name, { file, data_files: more }] of Object.entries(variants))
     for (const path of [file, ...more])
       if (!Object.hasOwn(files, path)) throw bad(`variant ${name} needs ${path}, which is not among its files`);
+  for (const [device, names] of Object.entries(manifest.preference ?? {}))
+    if (!Array.isArray(names)) throw bad(`preference for ${device} must be a list of names`);
   return manifest;
 }
 
@@ -175,23 +239,30 @@ function preparing(normalizer) {
   };
 }
 
-/** Return the function text -> ids. The tokenizer does not cut by itself; a cut spares the closing special tokens. */
-function toIds(Tokenizer, [tokenizerJson, config], maxLength) {
-  let encode, tail;
+/** Return `{ ids(text), isSpecial(id) }`. The tokenizer does not cut by itself; a cut, at the end of a text or at its
+ * `left`, spares the special tokens around it. */
+function toIds(Tokenizer, [tokenizerJson, config], maxLength, side) {
+  let encode, lead, tail;
   try {
     const tokenizer = new Tokenizer(tokenizerJson, config);
     const prepare = preparing(tokenizerJson.normalizer);
     encode = (text) => tokenizer.encode(prepare(text)).ids;
     const whole = encode("a");
     const inner = tokenizer.encode("a", { add_special_tokens: false }).ids;
-    const lead = whole.findIndex((_, i) => inner.every((id, j) => whole[i + j] === id));
+    lead = whole.findIndex((_, i) => inner.every((id, j) => whole[i + j] === id));
     tail = whole.length - lead - inner.length;
     if (!inner.length || lead < 0) throw new Error("its special tokens cannot be told from the others");
   } catch (error) {
     throw new BundleError(`tokenizer.json: cannot be used (${firstLine(error)})`, { cause: error });
   }
-  return (text) => {
-    const ids = encode(text.replace(/\p{Surrogate}/gu, "\ufffd")); // lone ones alone: no characters, as in Python
-    return ids.length <= maxLength ? ids : [...ids.slice(0, maxLength - tail), ...ids.slice(ids.length - tail)];
+  const special = new Set((tokenizerJson.added_tokens ?? []).filter((token) => token.special).map(({ id }) => id));
+  const cut = (ids) =>
+    side === "left"
+      ? [...ids.slice(0, lead), ...ids.slice(ids.length - (maxLength - lead))]
+      : [...ids.slice(0, maxLength - tail), ...ids.slice(ids.length - tail)];
+  const ids = (text) => {
+    const all = encode(text.replace(/\p{Surrogate}/gu, "\ufffd")); // lone ones alone: no characters, as in Python
+    return all.length <= maxLength ? all : cut(all);
   };
+  return { ids, isSpecial: (id) => special.has(id) };
 }

@@ -1,7 +1,7 @@
 // Hold what is computed here against golden.jsonl, the vectors that the bundle was published with.
 import { BundleError, dot } from "./bundle.mjs";
 
-// Of a component of a unit-length vector. Any fp32 runtime can keep it, whatever the order of its sums.
+// Of a component, of the length of a vector. Any fp32 runtime can keep it, whatever the order of its sums.
 export const FP32_TOLERANCE = 1e-5;
 
 /** Return what a variant may differ by from the fp32 vectors: `{ difference, cosine, steadyOnly }`. */
@@ -33,13 +33,15 @@ export async function textsWithOtherIds(bundle) {
 
 /**
  * Encode every golden text with `encoder` and compare: `{ variant, texts, leftOut, idsDiffer, difference, cosine,
- * allowed, text, ok, milliseconds }`. `difference` is the largest of any component, `cosine` the lowest, both without
+ * allowed, text, ok, milliseconds }`. `difference` is the largest of any component (of the mean length of a vector, where they are not of
+ * length 1), `cosine` the lowest, both without
  * the `leftOut` texts that are not steady where the variant is quantised; `text` is the one with that difference,
  * `milliseconds` the mean for one text. `onText(n)` is awaited after each.
  */
 export async function check(bundle, encoder, onText = () => {}) {
   const rows = await bundle.golden();
   const allowed = limits(bundle.manifest, encoder.name);
+  const scale = bundle.usage.normalized ? 1 : meanLength(rows);
   const idsDiffer = (await textsWithOtherIds(bundle)).length;
   let [leftOut, spent, difference, cosine, worst] = [0, 0, 0, 1, ""];
   for (const [done, { text, input_ids: ids, embedding }] of rows.entries()) {
@@ -51,15 +53,20 @@ export async function check(bundle, encoder, onText = () => {}) {
       leftOut++;
       continue;
     }
-    const off = largestDifference(vector, embedding);
+    const off = largestDifference(vector, embedding) / scale;
     if (off > difference) [difference, worst] = [off, text];
-    cosine = Math.min(cosine, dot(vector, embedding) / Math.hypot(...vector) / Math.hypot(...embedding));
+    const lengths = Math.hypot(...vector) * Math.hypot(...embedding);
+    if (lengths) cosine = Math.min(cosine, dot(vector, embedding) / lengths); // a table's empty text has no direction
   }
   if (leftOut === rows.length) throw new BundleError("golden.jsonl: no text in it that this variant is judged by");
   const ok = !idsDiffer && difference <= allowed.difference && cosine >= allowed.cosine;
   const counts = { texts: rows.length, leftOut, idsDiffer };
   const milliseconds = spent / rows.length;
   return { variant: encoder.name, ...counts, difference, cosine, allowed, text: worst, ok, milliseconds };
+}
+
+function meanLength(rows) {
+  return rows.reduce((sum, { embedding }) => sum + Math.hypot(...embedding), 0) / rows.length || 1;
 }
 
 function largestDifference(vector, golden) {

@@ -1,7 +1,7 @@
 // The page: load the bundle, embed what is typed, show how similar it is, check every precision when asked.
 // For tests and screenshots `document.body.dataset` tells `state` (loading, ready, error) and `check` (passed, failed).
 import { open } from "./browser.mjs";
-import { BundleError, dot, firstLine } from "./bundle.mjs";
+import { BundleError, firstLine } from "./bundle.mjs";
 import { check, textsWithOtherIds } from "./golden.mjs";
 import { megabytes, showChecks, showSimilarities, showSizes } from "./tables.mjs";
 
@@ -55,11 +55,7 @@ async function load() {
   for (const name of bundle.variants)
     $("variant").append(new Option(`${name}, ${megabytes(bundle.size(name))}`, name));
   await warn(bundle);
-  const smallest = [...bundle.variants].sort((a, b) => bundle.size(a) - bundle.size(b))[0];
-  const wanted = options.get("variant") ?? (bundle.variants.includes("int8") ? "int8" : smallest);
-  if (!bundle.variants.includes(wanted))
-    throw new BundleError(`variant ${wanted}: this bundle holds ${bundle.variants.join(", ")}`);
-  $("variant").value = wanted;
+  $("variant").value = bundle.choose(options.get("variant") ?? "auto");
   for (const id of ["variant", "check"]) $(id).disabled = false;
 }
 
@@ -76,7 +72,7 @@ async function choose(name) {
   encoder = undefined;
   vectors.clear();
   const start = performance.now();
-  encoder = await opened.bundle.encoder(name);
+  encoder = await opened.bundle.open(name);
   showLoaded(name, (performance.now() - start) / 1000);
   await embed();
 }
@@ -110,7 +106,8 @@ async function embed() {
     await drawn();
   }
   const spent = performance.now() - start;
-  showSimilarities($("similarities"), texts, texts.map((a) => texts.map((b) => dot(vectors.get(a), vectors.get(b)))));
+  const alike = (a, b) => opened.bundle.similarity(a, b);
+  showSimilarities($("similarities"), texts, texts.map((a) => texts.map((b) => alike(vectors.get(a), vectors.get(b)))));
   const speed = fresh.length ? `, ${(spent / fresh.length).toFixed(1)} ms a sentence` : "";
   say(`${encoder.name}: ${texts.length} sentences${speed}.`);
   $("error").hidden = true;
@@ -125,7 +122,7 @@ async function checkAll(names) {
     await begin(`Checking ${variant}…`);
     let tried;
     try {
-      tried = await bundle.encoder(variant);
+      tried = await bundle.open(variant);
       results.push(await check(bundle, tried, (n) => (say(`Checking ${variant}: ${n} texts…`), drawn())));
     } catch (error) {
       results.push({ variant, problem: firstLine(error) });

@@ -2,7 +2,7 @@
 
 const seconds = (value) => (value === undefined ? "" : `${value.toFixed(2)} s`);
 
-/** Fill a table with the cosine of every pair: numbers in the cells, a colour that says the same. */
+/** Fill a table with how alike each pair is: numbers in the cells, a colour that says the same. */
 export function showSimilarities(table, texts, similarities) {
   const numbers = texts.map((_, i) => cell("th", i + 1, { scope: "col" }));
   const head = row(cell("th", "Sentence", { scope: "col" }), ...numbers);

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mirrorkit.errors import OutputError
 from mirrorkit.paths import local_path
-from mirrorkit.runtime.sinks import draft
+from mirrorkit.publish import check_file_target, publish_file
 
 
 def check_outputs(files: Sequence[Path | None], bundle: str | Path) -> None:
@@ -19,27 +18,15 @@ def check_outputs(files: Sequence[Path | None], bundle: str | Path) -> None:
     asked = [local_path(file) for file in files if file is not None]
     home = local_path(bundle).resolve()
     for number, file in enumerate(asked):
-        if file.is_symlink() or (file.exists() and not file.is_file()):
-            raise OutputError(f"{file}: is a folder, a link or a device; give a file")
         if file.resolve().is_relative_to(home):
             raise OutputError(f"{file}: is inside the bundle; give a file elsewhere")
         if any(file.resolve() == other.resolve() for other in asked[:number]):
             raise OutputError(f"{file}: is asked for twice; give each report a file of its own")
-        _try(file)
-
-
-def _try(file: Path) -> None:
-    probe = file.with_name(f".{file.name}.{os.getpid()}.probe")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as err:
-        raise OutputError(f"{file}: cannot be written ({err.strerror or err})") from err
+        check_file_target(file, overwrite=True)
 
 
 def write_outputs(contents: Mapping[Path, str]) -> None:
     """Write each text to its file, under the file's name only once it is whole. Raises OutputError."""
     for file, text in contents.items():
-        with draft(local_path(file), overwrite=True) as out:
+        with publish_file(local_path(file), overwrite=True) as out:
             out.write(text.encode("utf-8"))

@@ -5,23 +5,28 @@ Times are in seconds, memory and files in bytes, scores are Spearman × 100, cos
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mirrorkit.errors import ConfigError
+from mirrorkit.evaluation.intervals import Interval as Interval  # noqa: PLC0414  (a part of a result, so had from here)
+from mirrorkit.formats.plain import from_plain
 
 SCHEMA = "mirrorkit-bench/1"
 BASELINE = "baseline"  # the name of the subject that the others are compared with
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A figure with its 95 % interval."""
+class SetScore:
+    """What a retrieval, search or labelled set says of a subject."""
 
-    value: float
-    low: float
-    high: float
+    kind: str  # retrieval, search or knn
+    measure: str  # which one the score is, such as ndcg_at_10
+    queries: int
+    score: float  # times 100
+    difference: Interval | None  # points above the baseline, paired by query; None for the baseline itself
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,34 @@ class Quality:
     cosine_min: float
     neighbours: float  # share of the 10 nearest that the baseline finds too, over `pool` sentences
     invariance: float  # largest change of a component when a text is alone, in a batch, or padded further
-    golden_cosine_min: float | None  # to the vectors of golden.jsonl; None for a baseline that is no bundle
+    golden_cosine_min: float | None  # to the vectors of golden.jsonl; None for a baseline that is not a bundle
     set_differences: Mapping[str, Interval] = field(default_factory=dict)  # set -> points above the baseline, paired
     average_difference: Interval | None = None  # points above the baseline, paired; None for the baseline itself
+    tasks: Mapping[str, SetScore] = field(default_factory=dict)  # retrieval, search and labels: set -> score
+
+    @property
+    def retrieval_difference(self) -> Interval | None:
+        """Return the greatest difference to the baseline, up or down, over the retrieval sets; None without any."""
+        return self._greatest("retrieval")
+
+    @property
+    def search_difference(self) -> Interval | None:
+        """Return the same over the searches made of documents."""
+        return self._greatest("search")
+
+    @property
+    def knn_difference(self) -> Interval | None:
+        """Return the same over the sets of labelled texts."""
+        return self._greatest("knn")
+
+    def _greatest(self, kind: str) -> Interval | None:
+        found = [one.difference for one in self.tasks.values() if one.kind == kind and one.difference is not None]
+        return max(found, key=_distance, default=None)
+
+
+def _distance(difference: Interval) -> float:
+    """Return how far from 0 a difference is; NaN is the farthest, so that nothing hides it."""
+    return abs(difference.value) if math.isfinite(difference.value) else math.inf
 
 
 @dataclass(frozen=True)
@@ -110,7 +140,17 @@ class GateResult:
 
 @dataclass(frozen=True)
 class BenchResult:
-    """A whole run."""
+    """A whole run: what was measured on what, and for every subject its quality and its speed.
+
+    >>> import json
+    >>> from pathlib import Path
+    >>> from mirrorkit import run_bench
+    >>> result = run_bench("bundle", variants=["int8"], lengths=[8], batches=[1])
+    >>> int8 = result.subject("int8")
+    >>> int8.quality.cosine_mean > 0.98, int8.speed.single.p50.value > 0
+    (True, True)
+    >>> written = Path("int8.json").write_text(json.dumps(result.as_dict()))
+    """
 
     bundle: Mapping[str, Any]  # folder, architecture, dim, max_length, pooling, sha256 of mirrorkit.json
     baseline: str  # the model folder or hub id, or the variant that stood in for it
@@ -138,49 +178,7 @@ def result_from(value: Any, source: str) -> BenchResult:
         found = value.get("schema") if isinstance(value, dict) else type(value).__name__
         raise ConfigError(f"{source}: not a benchmark result of schema {SCHEMA} (schema: {found})")
     try:
-        gate = value["gate"]
-        return BenchResult(
-            bundle=value["bundle"],
-            baseline=value["baseline"],
-            plan=value["plan"],
-            environment=value["environment"],
-            subjects=tuple(_subject(s) for s in value["subjects"]),
-            gate=None if gate is None else GateResult(gate["name"], tuple(RuleResult(**r) for r in gate["rules"])),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as err:
-        raise ConfigError(f"{source}: malformed benchmark result ({type(err).__name__}: {err})") from err
-
-
-def _subject(raw: Mapping[str, Any]) -> Subject:
-    quality, speed = raw["quality"], raw["speed"]
-    return Subject(**{**raw, "quality": quality and _quality(quality), "speed": speed and _speed(speed)})
-
-
-def _quality(raw: Mapping[str, Any]) -> Quality:
-    differences = {name: Interval(**i) for name, i in raw["set_differences"].items()}
-    return Quality(
-        **{**raw, "set_differences": differences, "average_difference": _interval(raw["average_difference"])}
-    )
-
-
-def _speed(raw: Mapping[str, Any]) -> Speed:
-    return Speed(
-        **{
-            **raw,
-            "grid": tuple(_timing(t) for t in raw["grid"]),
-            "ragged": _timing(raw["ragged"]),
-            "single": _timing(raw["single"]),
-            "start": Interval(**raw["start"]),
-            "ratio": _interval(raw["ratio"]),
-            "single_ratio": _interval(raw["single_ratio"]),
-        }
-    )
-
-
-def _timing(raw: Mapping[str, Any]) -> Timing:
-    figures = ("p50", "p90", "p99", "sentences_per_second", "tokens_per_second")
-    return Timing(**{**raw, **{name: Interval(**raw[name]) for name in figures}})
-
-
-def _interval(raw: Mapping[str, Any] | None) -> Interval | None:
-    return None if raw is None else Interval(**raw)
+        result: BenchResult = from_plain(BenchResult, value, lost=True)
+    except ValueError as err:
+        raise ConfigError(f"{source}: malformed benchmark result ({err})") from err
+    return result

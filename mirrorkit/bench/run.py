@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mirrorkit.bench.machine import environment
-from mirrorkit.bench.plan import WARM_UP, Budget, Plan, make_plan
-from mirrorkit.bench.processes import run_worker
-from mirrorkit.bench.quality import QualityRun, measure_quality
+from mirrorkit.bench.measure.candidates import Candidate, candidates, check_hashes, open_bundle
+from mirrorkit.bench.measure.machine import environment
+from mirrorkit.bench.measure.plan import WARM_UP, BenchPlan, Budget, make_plan
+from mirrorkit.bench.measure.processes import run_worker
+from mirrorkit.bench.measure.quality import QualityRun, measure_quality
+from mirrorkit.bench.measure.speed import SpeedRun, measure_speed
+from mirrorkit.bench.measure.workload import Workload, read_workload
 from mirrorkit.bench.result import BenchResult, Subject
-from mirrorkit.bench.speed import OnPhase, SpeedRun, measure_speed
-from mirrorkit.bench.subjects import Source, sources
-from mirrorkit.bench.workload import Workload, read_workload
-from mirrorkit.bundle import GOLDEN, MANIFEST, TOKENIZER, Bundle, check_file, is_bundle, read_bundle, sha256_of
-from mirrorkit.errors import BundleError
-from mirrorkit.paths import local_path
+from mirrorkit.evaluation.sets import Paths, read_task_sets
+from mirrorkit.formats.bundle import MANIFEST, Bundle
+from mirrorkit.formats.files import sha256_of
+from mirrorkit.progress import Progress
 
 log = logging.getLogger(__name__)
 
 BUSY = 0.5  # of a load average of 1 a core
-
-
-@dataclass(frozen=True)
-class _Job:
-    """All that is to be done, checked."""
-
-    bundle: Bundle
-    plan: Plan
-    workload: Workload
-    subjects: list[Source]
-    verify: bool
 
 
 def run_bench(
@@ -41,67 +31,68 @@ def run_bench(
     *,
     baseline: str | Path | None = None,
     sts: str | Path | None = None,
+    retrieval: Paths | None = None,
+    split: str | None = None,
+    search: Paths | None = None,
+    knn: Paths | None = None,
     variants: Sequence[str] | None = None,
     threads: int | None = None,
     lengths: Sequence[int] | None = None,
     batches: Sequence[int] | None = None,
     budget: str | Budget = "quick",
     verify: bool = True,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
     seed: int = 0,
-    progress: OnPhase | None = None,
+    progress: Progress | None = None,
 ) -> BenchResult:
     """Measure quality and speed of the variants of a bundle and of the baseline; the result has no gate yet.
 
-    `baseline` is a model folder, shipped name or hub id, run by torch, or another bundle; without one the plain fp32
+    `bundle` is a folder or a hub id, of the branch, tag or commit `revision`. `baseline` is a model folder, shipped
+    name or hub id, run by torch, or another bundle; without one the plain fp32
     variant stands in, and no torch is needed. `sts` is a folder of the seven sets, else the shipped graded set is
-    used. Without `verify` files that differ from their recorded hashes are measured all the same.
+    used; `retrieval`, `split`, `search` and `knn` are those of `evaluate`. `lengths` count tokens, `batches` texts;
+    `budget` is quick (a minute) or full (a quarter of an hour). Without `verify` files that differ from their recorded
+    hashes are measured all the same. `trust_remote_code` lets Python code run that comes with the baseline.
 
     Everything that can be wrong with the options is raised before anything is measured: BundleError, ConfigError,
     CorpusError, ModelError. Later on WorkerError names a subject whose process failed.
+
+    >>> from mirrorkit import run_bench
+    >>> result = run_bench("bundle", variants=["int8"], lengths=[8], batches=[1])
+    >>> [subject.name for subject in result.subjects]
+    ['baseline', 'int8']
     """
-    folder = local_path(bundle)
-    if not folder.is_dir() or not is_bundle(folder):
-        what = "is a file" if folder.is_file() else "no such folder" if not folder.exists() else f"no {MANIFEST} in it"
-        raise BundleError(f"{bundle}: {what}; give a bundle's folder, as mirrorkit export writes it")
-    opened = read_bundle(folder)
+    opened = open_bundle(bundle, revision)
     plan = make_plan(opened, threads=threads, lengths=lengths, batches=batches, budget=budget, seed=seed)
-    subjects = sources(opened, variants, None if baseline is None else str(baseline), verify=verify)
-    if verify:
-        _check_hashes(subjects)
-    workload = read_workload(sts, plan.budget.texts)
-    job = _Job(opened, plan, workload, subjects, verify)
+    compared = None if baseline is None else str(baseline)
+    chosen = candidates(opened, variants, compared, verify=verify, trust_remote_code=trust_remote_code)
+    check_hashes(chosen)
+    tasks = read_task_sets(retrieval, split, search, knn).each()
+    workload = replace(read_workload(sts, plan.budget.texts), tasks=tasks)
     machine = environment(plan.threads)
     if (machine["load_average"] or 0) > BUSY * machine["cores"]:
         log.warning("the machine is busy (load average %.1f): timings will be noisy", machine["load_average"])
-    quality = measure_quality(subjects, plan, workload, progress)
-    speed = measure_speed(subjects, plan, workload.timed, workload.short, run_worker, progress)
+    quality = measure_quality(chosen, plan, workload, progress)
+    speed = measure_speed(chosen, plan, workload.timed, workload.short, run_worker, progress)
     return BenchResult(
         bundle=_about(opened),
-        baseline=_stand_in(opened, subjects[0]) if baseline is None else str(baseline),
-        plan=_plan(job, quality, speed, stands_in=baseline is None),
+        baseline=chosen[0].variant.name if baseline is None else str(baseline),
+        plan={
+            **_planned(plan, workload),
+            "verified": verify,
+            "trust_remote_code": trust_remote_code,
+            "baseline_stands_in": baseline is None,
+            **_found(quality, speed),
+        },
         environment=machine,
-        subjects=tuple(_subject(source, quality, speed) for source in subjects),
+        subjects=tuple(_subject(candidate, quality, speed) for candidate in chosen),
     )
 
 
-def _check_hashes(subjects: Sequence[Source]) -> None:
-    """Raise BundleError now for a file that every process would refuse later."""
-    for folder in dict.fromkeys(source.folder for source in subjects if source.file):
-        bundle = read_bundle(Path(folder))
-        wanted = {source.file for source in subjects if source.folder == folder}
-        chosen = [variant for variant in bundle.variants.values() if variant.file in wanted]
-        golden = [GOLDEN] if GOLDEN in bundle.files else []
-        for name in dict.fromkeys([TOKENIZER, *golden, *(f for v in chosen for f in (v.file, *v.data_files))]):
-            check_file(bundle, name)
-
-
-def _subject(source: Source, quality: QualityRun, speed: SpeedRun) -> Subject:
-    bare = Subject(source.name, source.precision, source.graph, source.file_bytes)
-    return replace(bare, quality=quality.qualities[source.name], speed=speed.speeds[source.name])
-
-
-def _stand_in(bundle: Bundle, source: Source) -> str:
-    return next(variant.name for variant in bundle.variants.values() if variant.file == source.file)
+def _subject(candidate: Candidate, quality: QualityRun, speed: SpeedRun) -> Subject:
+    bare = Subject(candidate.name, candidate.precision, candidate.graph, candidate.file_bytes)
+    return replace(bare, quality=quality.qualities[candidate.name], speed=speed.speeds[candidate.name])
 
 
 def _about(bundle: Bundle) -> dict[str, Any]:
@@ -115,28 +106,31 @@ def _about(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _plan(job: _Job, quality: QualityRun, speed: SpeedRun, *, stands_in: bool) -> dict[str, Any]:
-    plan, workload, budget = job.plan, job.workload, job.plan.budget
+def _planned(plan: BenchPlan, workload: Workload) -> dict[str, Any]:
     return {
-        "budget": budget.name,
+        "budget": plan.budget.name,
         "threads": plan.threads,
         "lengths": list(plan.lengths),
         "batches": list(plan.batches),
         "seed": plan.seed,
-        "verified": job.verify,
-        "baseline_stands_in": stands_in,
         "sets": {data.name: len(data) for data in workload.sets},
+        "tasks": {one.name: one.about() for one in workload.tasks},
         "graded_texts": len(workload.graded),
         "pool": len(workload.pool),
-        "unsteady_left_out": quality.left_out,
-        "resamples": budget.resamples,
+        "resamples": plan.budget.resamples,
         "ragged_texts": len(workload.timed),
-        "ragged_tokens": speed.tokens,
         "short_text": workload.short,
-        "short_tokens": speed.short_tokens,
         "warm_up": WARM_UP,
-        "shape_seconds": plan.shape_seconds(len(job.subjects)),
-        "narrow": budget.narrow,
+        "narrow": plan.budget.narrow,
+    }
+
+
+def _found(quality: QualityRun, speed: SpeedRun) -> dict[str, Any]:
+    return {
+        "shape_seconds": speed.shape_seconds,
+        "unsteady_left_out": quality.left_out,
+        "ragged_tokens": speed.tokens,
+        "short_tokens": speed.short_tokens,
         "measured": {
             "rounds": speed.rounds,
             "stopped": speed.stopped,

@@ -2,96 +2,116 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from mirrorkit.demo.sentences import QUERIES, TOPICS
-from mirrorkit.evaluation.geometry import Geometry, measure_geometry
-from mirrorkit.evaluation.pairs import (
-    OnProgress,
-    Score,
-    TextEncoder,
-    encode_distinct,
-    read_pairs,
-    score_pairs,
-    unit_rows,
-)
-from mirrorkit.evaluation.sts import StsReport, evaluate_sts
+from mirrorkit.assets.documents import Document
+from mirrorkit.assets.paths import GRADED
+from mirrorkit.evaluation.graded import read_pairs
+from mirrorkit.evaluation.intervals import Interval, mean_intervals, paired_difference
+from mirrorkit.evaluation.nearest import encode_unit, greatest_first, nearest
+from mirrorkit.evaluation.pairs import Score, TextEncoder, score_pairs
+from mirrorkit.formats.plain import plain
+from mirrorkit.progress import Progress
 
-GRADED = Path(__file__).parent.parent / "assets" / "graded.tsv"
-NEIGHBOURS = 3  # shown for each query
+SHOWN = 5  # results of a query
+CUT = 10  # ranks that MRR and recall look at
+BINS = ((1, 1), (2, 3), (4, 10), (11, 50), (51, None))  # first and last rank of each bar of the picture
 
-Cosines = npt.NDArray[np.float64]
+Ranks = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Neighbour:
-    text: str
+class Hit:
+    id: str
     cosine: float
+    right: bool
+
+    @property
+    def name(self) -> str:
+        """Return the package and what of it is documented, without the modules between."""
+        first, *rest = [part for part in self.id.split(".") if not part.startswith("_")] or [self.id]
+        return ".".join([first, *(rest[-2:] if len(rest) > 1 and rest[-2][0].isupper() else rest[-1:])])
 
 
 @dataclass(frozen=True)
-class TopicMap:
-    """Cosines of the topic sentences with one another, [n, n], in the order in which the topics list them."""
+class Search:
+    """Titles look for their texts among all held-out texts. Figures are times 100, with 95 % intervals."""
 
-    cosines: Cosines
-    same_topic: float  # mean over pairs of different sentences of one topic
-    other_topic: float  # mean over pairs of sentences of two topics
+    ranks: Ranks  # of each title's own text, 1 is the first, [documents]
+    mrr_at_10: Interval
+    recall_at_1: Interval
+    recall_at_10: Interval
+    shown: Mapping[str, Sequence[Hit]]  # query -> its first results
+    seconds: float  # that encoding took
+
+    def bins(self) -> list[int]:
+        """Count the queries whose right text stands within each of BINS."""
+        return [int(((self.ranks >= low) & (self.ranks <= (high or np.inf))).sum()) for low, high in BINS]
+
+    def as_dict(self) -> dict[str, object]:
+        figures = {name: plain(getattr(self, name)) for name in ("mrr_at_10", "recall_at_1", "recall_at_10", "shown")}
+        return {**figures, "ranks": self.ranks.tolist(), "seconds": self.seconds}
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All the figures of one encoder; `sts` is None where there is no STS data."""
+    """All the figures of one encoder."""
 
+    search: Search
     graded: Score
-    geometry: Geometry
-    neighbours: Mapping[str, Sequence[Neighbour]]
-    topics: TopicMap
-    sts: StsReport | None
 
     def as_dict(self) -> dict[str, object]:
-        return {
-            "graded": self.graded.as_dict(),
-            "geometry": self.geometry.as_dict(),
-            "sts": self.sts.as_dict() if self.sts else None,
-            "neighbours": {q: [{"text": n.text, "cosine": n.cosine} for n in ns] for q, ns in self.neighbours.items()},
-            "topics": {"same_topic": self.topics.same_topic, "other_topic": self.topics.other_topic},
-        }
+        return {"search": self.search.as_dict(), "graded": plain(self.graded)}
 
 
-def take_snapshot(encoder: TextEncoder, sts: Path | None, on_progress: OnProgress | None = None) -> Snapshot:
-    """Measure `encoder` on the graded set, on the demo's own sentences, and on the seven STS sets in `sts`."""
+def take_snapshot(
+    encoder: TextEncoder,
+    documents: Sequence[Document],
+    queries: Sequence[str],
+    progress: Progress | None = None,
+) -> Snapshot:
+    """Measure `encoder` by search over `documents` and on the graded set."""
     graded = read_pairs(GRADED, score_column=0)
     return Snapshot(
+        search=search(encoder, documents, queries, progress),
         graded=score_pairs(encoder, [graded])[graded.name],
-        geometry=measure_geometry(encoder, [graded]),
-        neighbours=nearest(encoder, QUERIES),
-        topics=topic_map(encoder, TOPICS),
-        sts=evaluate_sts(encoder, sts, on_progress=on_progress) if sts else None,
     )
 
 
-def nearest(encoder: TextEncoder, queries: Sequence[str]) -> dict[str, list[Neighbour]]:
-    """Return for each query, a sentence of the graded set, its nearest others in that set, nearest first."""
-    vectors = encode_distinct(encoder, [read_pairs(GRADED, score_column=0)])
-    texts = list(vectors.index)
-    cosines = vectors.rows(queries) @ vectors.matrix.T
-    found = {}
-    for query, row in zip(queries, cosines, strict=True):
-        order = [int(i) for i in np.argsort(-row, kind="stable") if texts[i] != query]
-        found[query] = [Neighbour(texts[i], float(row[i])) for i in order[:NEIGHBOURS]]
-    return found
+def search(
+    encoder: TextEncoder, documents: Sequence[Document], queries: Sequence[str], progress: Progress | None = None
+) -> Search:
+    """Let every title look for its own text; `queries` are the titles whose results are shown."""
+    start = time.perf_counter()
+    by_id = {document.id: document for document in documents}
+    ordered = [by_id[one] for one in greatest_first(by_id)]  # so that ties fall as `evaluate_search` lets them
+    asked = encode_unit(encoder, [document.title for document in ordered], progress)
+    texts = encode_unit(encoder, [document.text for document in ordered], progress)
+    seconds = time.perf_counter() - start
+    places = nearest(asked, texts, len(ordered))
+    ranks = 1 + (places == np.arange(len(ordered))[:, None]).argmax(axis=1)
+    first, ten, mrr = mean_intervals(
+        100 * np.stack([(ranks == 1) * 1.0, (ranks <= CUT) * 1.0, reciprocal(ranks)]).astype(np.float64)
+    )
+    row_of = {document.title: row for row, document in enumerate(ordered)}
+    shown = {}
+    for query in queries:
+        row = row_of[query]
+        found = places[row, :SHOWN]
+        shown[query] = [Hit(ordered[i].id, float(asked[row] @ texts[i]), bool(i == row)) for i in found]
+    return Search(ranks, mrr, first, ten, shown, seconds)
 
 
-def topic_map(encoder: TextEncoder, topics: Mapping[str, Sequence[str]]) -> TopicMap:
-    """Compare every sentence of `topics` with every other."""
-    vectors = unit_rows(encoder.encode([text for texts in topics.values() for text in texts]))
-    cosines = vectors @ vectors.T
-    topic = np.repeat(np.arange(len(topics)), [len(texts) for texts in topics.values()])
-    same = topic[:, None] == topic[None, :]
-    others = ~np.eye(len(topic), dtype=bool)
-    return TopicMap(cosines, float(cosines[same & others].mean()), float(cosines[~same].mean()))
+def reciprocal(ranks: Ranks) -> npt.NDArray[np.float64]:
+    """Return 1 / rank, 0 beyond the tenth."""
+    return np.where(ranks <= CUT, 1 / ranks, 0.0)
+
+
+def gain(before: Search, after: Search) -> Interval:
+    """Return by how much MRR@10 rose, × 100, over the same queries."""
+    return paired_difference(100 * reciprocal(after.ranks), 100 * reciprocal(before.ranks))

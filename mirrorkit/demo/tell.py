@@ -2,85 +2,93 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
-from mirrorkit.bench.result import BASELINE
-from mirrorkit.demo.measure import Neighbour, Snapshot
+from mirrorkit.demo.measure import Hit, Snapshot, gain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from mirrorkit.demo.speed import Speed
 
-    from mirrorkit.bench.result import BenchResult
+CLAIM = "Half a minute on raw text, no labels: a masked language model becomes a search engine for that kind of text."
+
+
+def score_rows(before: Snapshot, after: Snapshot) -> list[tuple[str, float, float]]:
+    """Return what is compared: its name, before, after. All are times 100, and higher is better."""
+    return [
+        ("search, MRR@10", before.search.mrr_at_10.value, after.search.mrr_at_10.value),
+        ("search, found first", before.search.recall_at_1.value, after.search.recall_at_1.value),
+        ("search, found in the first ten", before.search.recall_at_10.value, after.search.recall_at_10.value),
+        (f"{after.graded.pairs} graded pairs, Spearman", before.graded.spearman, after.graded.spearman),
+    ]
 
 
 def score_table(before: Snapshot, after: Snapshot) -> Table:
-    """Return the graded score and the geometry, before and after."""
-    table = Table("on the shipped graded set")
-    for column in ("before", "after", "change", "better is"):
+    """Return every score before and after, what fell in red."""
+    table = Table("× 100, higher is better")
+    for column in ("before", "after", "change"):
         table.add_column(column, justify="right")
-    rows = (
-        ("Spearman × 100", before.graded.spearman, after.graded.spearman, 2, "higher"),
-        ("mean cosine of any two", before.geometry.mean_cosine, after.geometry.mean_cosine, 3, "lower"),
-        ("uniformity", before.geometry.uniformity, after.geometry.uniformity, 3, "lower"),
-        ("alignment", before.geometry.alignment, after.geometry.alignment, 3, "lower"),
-        ("cosine, same topic", before.topics.same_topic, after.topics.same_topic, 3, ""),
-        ("cosine, other topics", before.topics.other_topic, after.topics.other_topic, 3, ""),
-    )
-    for name, old, new, digits, better in rows:
-        table.add_row(name, f"{old:.{digits}f}", f"{new:.{digits}f}", f"{new - old:+.{digits}f}", better)
+    for name, old, new in score_rows(before, after):
+        change = f"{new - old:+.1f}"
+        table.add_row(name, f"{old:.1f}", f"{new:.1f}", change if new > old else f"[red]{change}[/red]")
     return table
 
 
 def verdict(before: Snapshot, after: Snapshot) -> list[str]:
-    """Return a sentence for each of: agreement with people, the STS average, the spread of the vectors."""
-    lines = [_agreement("the graded set", before.graded.spearman, after.graded.spearman)]
-    if before.sts and after.sts:
-        lines.append(_agreement("the seven STS sets", before.sts.average, after.sts.average))
-    old, new = before.geometry.mean_cosine, after.geometry.mean_cosine
-    spread = "spread out over" if new < old else "do not fill any more of"
-    lines.append(f"The vectors {spread} the sphere: two sentences have a cosine of {old:.2f} before, {new:.2f} after.")
-    return lines
+    """Return a sentence for the search and one for agreement with people, in red where the fine-tune did not help."""
+    rise = gain(before.search, after.search)
+    agreement = after.graded.spearman - before.graded.spearman
+    return [
+        f"{_helped('Search', rise.value)} 95 % interval of the change: {rise.low:+.1f} to {rise.high:+.1f}.",
+        _helped("Agreement with people on the graded pairs", agreement),
+    ]
 
 
-def _agreement(where: str, before: float, after: float) -> str:
-    if after > before:
-        return f"Agreement with people on {where} rose by {after - before:.2f} points."
-    return (
-        f"[yellow]Agreement with people on {where} did not rise ({after - before:+.2f} points): "
-        "the fine-tune did not help this model with this text.[/yellow]"
-    )
+def _helped(what: str, change: float) -> str:
+    if change > 0:
+        return f"{what} rose by {change:.1f} points."
+    return f"[red]{what} did not rise ({change:+.1f} points): the fine-tune did not help here.[/red]"
 
 
-def neighbour_table(before: Snapshot, after: Snapshot) -> Table:
-    """Return the nearest sentences of each query, side by side."""
-    table = Table("before", "after", title="Nearest in the graded set", title_justify="left")
-    for query, old in before.neighbours.items():
+def results_table(before: Mapping[str, Sequence[Hit]], after: Mapping[str, Sequence[Hit]]) -> Table:
+    """Return the first results of each query side by side, the right one marked."""
+    table = Table("before", "after", title="The first results, the right one marked", title_justify="left")
+    for query, old in before.items():
         table.add_row(f"[bold]{escape(query)}[/bold]", "")
-        table.add_row(_lines(old), _lines(after.neighbours[query]), end_section=True)
+        table.add_row(_hits(old), _hits(after[query]), end_section=True)
     return table
 
 
-def bench_table(result: BenchResult) -> Table:
-    """Return what each variant costs and how well it scores."""
-    table = Table("variant", title="On this machine, tokenising included", title_justify="left")
-    for column in ("MB", "sentences/s", "one text [ms]", "Spearman × 100", "cosine to fp32"):
+def _hits(hits: Sequence[Hit]) -> str:
+    lines = [f"{hit.cosine:.2f} {escape(hit.name)}" for hit in hits]
+    return "\n".join(f"[green]{line} ✓[/green]" if hit.right else line for line, hit in zip(lines, hits, strict=True))
+
+
+def speed_table(speeds: Sequence[Speed]) -> Table:
+    """Return what each graph is worth in use."""
+    table = Table("the light runtime, on this machine")
+    for column in ("texts/s", "one text [ms]", "lowest cosine"):
         table.add_column(column, justify="right")
-    for subject in result.subjects:
-        if subject.speed is None or subject.quality is None or subject.name == BASELINE:
-            continue
-        table.add_row(
-            subject.name,
-            f"{subject.file_bytes / 1e6:.1f}",
-            f"{subject.speed.ragged.sentences_per_second.value:,.0f}",
-            f"{subject.speed.single.p50.value * 1e3:.2f}",
-            f"{subject.quality.sts_average:.2f}",
-            f"{subject.quality.cosine_mean:.5f}",
-        )
+    for speed in speeds:
+        cells = (f"{speed.texts_per_second:,.0f}", f"{1e3 * speed.one_text:.1f}", f"{speed.cosine_min:.4f}")
+        table.add_row(speed.variant, *cells)
     return table
 
 
-def _lines(neighbours: Sequence[Neighbour]) -> str:
-    return "\n".join(f"{n.cosine:.2f}  {escape(n.text)}" for n in neighbours)
+def program() -> str:
+    """Return how this very mirrorkit is called from any folder: by name where the shell finds it, else by path."""
+    script = Path(sys.argv[0])
+    if script.name == "mirrorkit" and script.is_file():
+        found = shutil.which("mirrorkit")
+        if found and Path(found).samefile(script):
+            return "mirrorkit"
+        return shlex.quote(str(script.absolute()))
+    return f"{shlex.quote(os.path.abspath(sys.executable))} -m mirrorkit"  # noqa: PTH100  (a venv's link must stay)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from mirrorkit.errors import ConfigError, CorpusError
-from mirrorkit.evaluation.pairs import OnProgress, TextEncoder, encode_strings
+from mirrorkit.evaluation.pairs import TextEncoder, encode_strings
 from mirrorkit.evaluation.ranking import Matrix, Ranks, blocks, rank
-from mirrorkit.evaluation.tables import SPACE, TAB, read_table
+from mirrorkit.evaluation.tables import SPACE, read_table
 from mirrorkit.paths import local_path
+from mirrorkit.progress import Progress
+from mirrorkit.text.dialect import TAB
+from mirrorkit.text.file_rows import file_lines
 
 NEIGHBOURS = 10  # k of CSLS in Lample et al. 2018
 
@@ -41,19 +44,6 @@ class BliScore:
     sources: int
     candidates: int
 
-    def as_dict(self) -> dict[str, object]:
-        return asdict(self)
-
-
-def evaluate_bli(
-    encoder: TextEncoder,
-    file: str | Path,
-    candidates: str | Path | None = None,
-    on_progress: OnProgress | None = None,
-) -> BliScore:
-    """Score `encoder` on the pairs of a file; see `read_lexicon` and `score_lexicon`."""
-    return score_lexicon(encoder, read_lexicon(file, candidates), on_progress)
-
 
 def read_lexicon(file: str | Path, candidates: str | Path | None = None) -> Lexicon:
     """Read `source<TAB>translation` a row, without a header: also between spaces (MUSE), and commas in a .csv.
@@ -61,34 +51,22 @@ def read_lexicon(file: str | Path, candidates: str | Path | None = None) -> Lexi
     A source on several rows has several right translations. To choose among are the distinct translations of the
     file and the words of `candidates`, a file of one a line. Raises CorpusError naming file and line for a bad row.
     """
-    path = local_path(file)
-    if not path.is_file():
-        raise CorpusError(f"{file}: no such file of translations")
-    table = read_table(path, (TAB, SPACE))
+    table = read_table(file, (TAB, SPACE), "file of translations")
     translations: dict[str, dict[str, None]] = {}
     for row in table.rows:
         table.check_width(row, 2)
         source, target = table.text(row, 0, "source word"), table.text(row, 1, "translation")
         translations.setdefault(source, {})[target] = None
     if not translations:
-        raise CorpusError(f"{path}: no translations in it")
+        raise CorpusError(f"{table.file}: no translations in it")
     targets = {target: None for right in translations.values() for target in right}
     if candidates is not None:
-        targets |= dict.fromkeys(_words(candidates))
-    return Lexicon(path.stem, {source: list(right) for source, right in translations.items()}, list(targets))
-
-
-def _words(file: str | Path) -> list[str]:
-    path = local_path(file)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as err:
-        raise CorpusError(f"{file}: cannot be read ({err})") from err
-    return [word for line in lines if (word := line.strip())]
+        targets |= dict.fromkeys(word for line in file_lines(local_path(candidates)) if (word := line.strip()))
+    return Lexicon(table.file.stem, {source: list(right) for source, right in translations.items()}, list(targets))
 
 
 def score_lexicon(
-    encoder: TextEncoder, lexicon: Lexicon, on_progress: OnProgress | None = None, *, neighbours: int = NEIGHBOURS
+    encoder: TextEncoder, lexicon: Lexicon, progress: Progress | None = None, *, neighbours: int = NEIGHBOURS
 ) -> BliScore:
     """Rank all candidates for every source word, by cosine and by CSLS (Lample et al. 2018, arXiv:1710.04087).
 
@@ -97,7 +75,7 @@ def score_lexicon(
     """
     if neighbours < 1:
         raise ConfigError(f"neighbours {neighbours}: must be at least 1")
-    vectors = encode_strings(encoder, [*lexicon.translations, *lexicon.candidates], on_progress)
+    vectors = encode_strings(encoder, [*lexicon.translations, *lexicon.candidates], progress)
     sources, targets = vectors.rows(list(lexicon.translations)), vectors.rows(lexicon.candidates)
     place = {word: i for i, word in enumerate(lexicon.candidates)}
     right = [np.array([place[word] for word in words]) for words in lexicon.translations.values()]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mirrorkit.errors import CorpusError
-from mirrorkit.evaluation.pairs import OnProgress, TextEncoder, encode_strings
+from mirrorkit.evaluation.pairs import TextEncoder, encode_strings
 from mirrorkit.evaluation.ranking import Matrix, rank
-from mirrorkit.evaluation.tables import BARS, TAB, read_table
+from mirrorkit.evaluation.tables import Table, read_table
 from mirrorkit.paths import local_path
+from mirrorkit.progress import Progress
+from mirrorkit.text.dialect import BARS, TAB
 
 _HEADERS = ({"name", "names", "mention", "query", "text"}, {"id", "ids", "cui", "cuis", "label"})
+
+_CONCEPTS = "*.concept"  # BioSyn's files of mentions
+_BIOSYN = (3, 4, 5)  # in them: where the name and the ids stand, and of how many columns
 
 
 @dataclass(frozen=True)
@@ -35,22 +41,13 @@ class LinkingScore:
     names: int
     outside: int  # mentions none of whose ids is in the dictionary: they cannot be found
 
-    def as_dict(self) -> dict[str, float | int]:
-        return asdict(self)
-
-
-def evaluate_entities(
-    encoder: TextEncoder, dictionary: str | Path, mentions: str | Path, on_progress: OnProgress | None = None
-) -> LinkingScore:
-    """Score `encoder` on a dictionary and a file of mentions; see `read_linking` and `score_linking`."""
-    return score_linking(encoder, read_linking(dictionary, mentions), on_progress)
-
 
 def read_linking(dictionary: str | Path, mentions: str | Path) -> Linking:
     """Read a dictionary and mentions, both of rows `name<TAB>id`; several ids stand with `|` between them.
 
-    Also read are commas in a .csv, and `id||name`, the order of BioSyn's and SapBERT's files. A name on several rows
-    bears all their ids. Raises CorpusError naming file and line for a row that does not fit.
+    Also read are commas in a .csv, `id||name`, the order of BioSyn's and SapBERT's dictionaries, and BioSyn's mentions,
+    `document||place||kind||name||id`, of a file or of all .concept files of a folder. A name on several rows bears all
+    their ids. Raises CorpusError naming file and line for a row that does not fit.
     """
     names: dict[str, set[str]] = {}
     for name, ids in _read(dictionary, "dictionary"):
@@ -60,34 +57,37 @@ def read_linking(dictionary: str | Path, mentions: str | Path) -> Linking:
 
 def _read(file: str | Path, what: str) -> list[tuple[str, set[str]]]:
     path = local_path(file)
-    if not path.is_file():
-        raise CorpusError(f"{file}: no such {what}")
-    table = read_table(path, (BARS, TAB))
+    files = sorted(path.glob(_CONCEPTS)) if path.is_dir() else [path]
+    read = [row for one in files for row in _rows(read_table(one, (BARS, TAB), what))]
+    if not read:
+        raise CorpusError(f"{file}: an empty {what}" if files else f"{file}: no {_CONCEPTS} file in this folder")
+    return read
+
+
+def _rows(table: Table) -> Iterator[tuple[str, set[str]]]:
     rows = table.rows
     if rows and len(rows[0].cells) == 2 and _is_header(rows[0].cells):
         rows = rows[1:]
-    name_at, ids_at = (1, 0) if table.delimiter == BARS else (0, 1)
-    read = []
+    name_at, ids_at, width = (1, 0, 2) if table.delimiter == BARS else (0, 1, 2)
+    if rows and table.delimiter == BARS and len(rows[0].cells) == _BIOSYN[2]:
+        name_at, ids_at, width = _BIOSYN
     for row in rows:
-        table.check_width(row, 2)
+        table.check_width(row, width)
         ids = {one for part in table.text(row, ids_at, "id").split("|") if (one := part.strip())}
         if not ids:
             raise table.fault(row, "the id is blank")
-        read.append((table.text(row, name_at, "name"), ids))
-    if not read:
-        raise CorpusError(f"{path}: an empty {what}")
-    return read
+        yield table.text(row, name_at, "name"), ids
 
 
 def _is_header(cells: list[str]) -> bool:
     return all(cell.strip().lower() in known for cell, known in zip(cells, _HEADERS, strict=True))
 
 
-def score_linking(encoder: TextEncoder, linking: Linking, on_progress: OnProgress | None = None) -> LinkingScore:
+def score_linking(encoder: TextEncoder, linking: Linking, progress: Progress | None = None) -> LinkingScore:
     """Rank the distinct names of the dictionary by cosine; a name is right that bears one of the mention's ids."""
     names = list(linking.names)
     texts = [mention for mention, _ in linking.mentions]
-    vectors = encode_strings(encoder, [*names, *texts], on_progress)
+    vectors = encode_strings(encoder, [*names, *texts], progress)
     mentioned, named = vectors.rows(texts), vectors.rows(names)
     bearers: dict[str, list[int]] = {}
     for place, name in enumerate(names):

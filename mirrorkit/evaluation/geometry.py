@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
 from mirrorkit.errors import CorpusError
-from mirrorkit.evaluation.pairs import GradedPairs, OnProgress, TextEncoder, encode_distinct
+from mirrorkit.evaluation.pairs import GradedPairs, TextEncoder, encode_distinct
+from mirrorkit.progress import Progress
 
 _POSITIVE = 4.0  # of 5: pairs that people call equal in meaning, as in Gao et al. 2021 (SimCSE)
 
@@ -23,14 +24,16 @@ class Geometry:
     strings: int
     positives: int
 
-    def as_dict(self) -> dict[str, float | int]:
-        return asdict(self)
+
+def _positive(scores: Sequence[float]) -> float:
+    """Return the score from which on a pair counts as positive; scores up to 1 are fifths of those up to 5."""
+    return _POSITIVE / 5 if max(scores, default=0) <= 1 else _POSITIVE
 
 
 def measure_geometry(
     encoder: TextEncoder,
     data_sets: Sequence[GradedPairs],
-    on_progress: OnProgress | None = None,
+    progress: Progress | None = None,
     *,
     most: int = 4000,
     seed: int = 0,
@@ -39,8 +42,10 @@ def measure_geometry(
 
     Raises CorpusError where no pair scores 4 or more.
     """
-    vectors = encode_distinct(encoder, data_sets, on_progress)
-    same = [(a, b) for d in data_sets for s, a, b in zip(d.score, d.left, d.right, strict=True) if s >= _POSITIVE]
+    vectors = encode_distinct(encoder, data_sets, progress)
+    same = [
+        (a, b) for d in data_sets for s, a, b in zip(d.score, d.left, d.right, strict=True) if s >= _positive(d.score)
+    ]
     if not same:
         raise CorpusError(f"no pair scores {_POSITIVE:g} or more, so alignment cannot be measured")
     left, right = (vectors.rows(side) for side in zip(*same, strict=True))

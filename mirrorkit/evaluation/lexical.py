@@ -6,25 +6,15 @@ import logging
 import re
 from pathlib import Path
 
-from mirrorkit.errors import CorpusError
-from mirrorkit.evaluation.pairs import SCORE_NAMES, GradedPairs, OnProgress, Score, TextEncoder, score_pairs
-from mirrorkit.evaluation.tables import COMMA, SEMICOLON, SPACE, TAB, Row, Table, is_number, read_table
-from mirrorkit.paths import local_path
+from mirrorkit.evaluation.pairs import SCORE_NAMES, GradedPairs
+from mirrorkit.evaluation.tables import SPACE, Row, Table, is_number, read_table
+from mirrorkit.text.dialect import COMMA, SEMICOLON, TAB
 
 log = logging.getLogger(__name__)
 
 _SCORES = SCORE_NAMES | {"simlex999", "human (mean)", "human mean"}
 _WORD = re.compile(r"#?\s*(?:word|w)[ _-]?([12])", re.IGNORECASE)
 _TAGGED = re.compile(r".+-[njv]")  # MEN's lemma form: sun-n, drive-v, red-j
-
-
-def evaluate_lexical(encoder: TextEncoder, file: str | Path, on_progress: OnProgress | None = None) -> Score:
-    """Score `encoder` on a file that `read_word_pairs` reads.
-
-    Raises CorpusError naming file and line for a row that does not fit.
-    """
-    data = read_word_pairs(file)
-    return score_pairs(encoder, [data], on_progress)[data.name]
 
 
 def read_word_pairs(file: str | Path) -> GradedPairs:
@@ -37,21 +27,16 @@ def read_word_pairs(file: str | Path) -> GradedPairs:
 
     Raises CorpusError naming file and line for a row that does not fit.
     """
-    path = local_path(file)
-    if not path.is_file():
-        raise CorpusError(f"{file}: no such file of word pairs")
-    table = read_table(path, (TAB, COMMA, SEMICOLON, SPACE))
-    pairs = GradedPairs(path.stem, [], [], [])
-    if not table.rows:
-        return pairs.checked(str(path))
-    header, rows = _header(table)
+    table = read_table(file, (TAB, COMMA, SEMICOLON, SPACE), "file of word pairs")
+    pairs = GradedPairs(table.file.stem, [], [], [])
+    header, rows = _header(table) if table.rows else ([], [])
     if not rows:
-        return pairs.checked(str(path))
+        return pairs.checked(str(table.file))
     left, right, score = _columns(table, header, rows[0])
     for row in rows:
         table.check_width(row, max(3, len(table.rows[0].cells)))
         pairs.append(table.number(row, score), table.text(row, left, "word"), table.text(row, right, "word"))
-    return _untagged(pairs).checked(str(path))
+    return _untagged(pairs).checked(str(table.file))
 
 
 def _header(table: Table) -> tuple[list[str], list[Row]]:
@@ -79,7 +64,7 @@ def _columns(table: Table, header: list[str], first: Row) -> tuple[int, int, int
     else:
         raise table.fault(first, "no number behind the two words")
     if header and header[score].startswith("annotator"):
-        raise table.fault(table.rows[0], "holds the scores of single annotators; add a column `score` of their means")
+        raise table.fault(table.rows[0], "has the scores of individual annotators; add a column `score` with the means")
     return left, right, score
 
 

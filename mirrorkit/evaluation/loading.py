@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mirrorkit.bundle import is_bundle
 from mirrorkit.errors import ConfigError
 from mirrorkit.evaluation.pairs import TextEncoder
+from mirrorkit.formats.bundle import is_bundle
 from mirrorkit.paths import local_path
+from mirrorkit.runtime.hub import holds_bundle
 
 
 @dataclass(frozen=True)
@@ -27,26 +28,30 @@ def load_encoder(
     device: str = "auto",
     variant: str | None = None,
     threads: int | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
 ) -> Loaded:
-    """Open a bundle without torch, or a model folder, shipped name or hub id with it.
+    """Open a bundle without torch, or a model folder or shipped name with it; a hub id may be of either.
 
-    With a `variant`, a folder that is no bundle is opened by the light runtime too: an ONNX folder made by others.
+    With a `variant`, a folder of ONNX files made by others is opened by the light runtime too.
     `device` auto is, for the light runtime, the CPU. Raises ConfigError for options that do not go together.
     """
     folder = local_path(model)
-    if is_bundle(folder) or variant is not None:
+    if is_bundle(folder) or variant is not None or holds_bundle(model, revision=revision):
         if pooling is not None:
-            raise ConfigError("--pooling is for model folders; the graph of a bundle has its own built in")
+            raise ConfigError("`pooling` is for model folders; the graph of a bundle has its own built in")
         from mirrorkit.runtime.encoder import Encoder
 
-        opened = Encoder(folder, variant or "auto", "cpu" if device == "auto" else device, threads)
-        return Loaded(opened, folder, opened.variant, opened.dim, opened.max_length)
+        opened = Encoder(model, variant or "auto", "cpu" if device == "auto" else device, threads, revision=revision)
+        return Loaded(opened, opened.folder, opened.variant, opened.dim, opened.max_length)
+    if revision is not None:
+        raise ConfigError(f"revision {revision!r}: is of a bundle on the hub, and {model} is none")
     if threads is not None:
-        raise ConfigError(f"--threads is for bundles, and {model} is none; torch takes OMP_NUM_THREADS")
-    from mirrorkit.device import pick_device
-    from mirrorkit.hub import locate_model
-    from mirrorkit.model import SentenceEncoder
+        raise ConfigError(f"`threads` is for bundles, and {model} is a model folder; torch takes OMP_NUM_THREADS")
+    from mirrorkit.machine.torch_device import pick_device
+    from mirrorkit.model.encoder import SentenceEncoder
 
-    located = locate_model(model)
-    encoder = SentenceEncoder.load(located, pooling=pooling).to(pick_device(device))
-    return Loaded(encoder, located, None, encoder.dim, encoder.max_length)
+    encoder = SentenceEncoder.load(model, pooling=pooling, trust_remote_code=trust_remote_code)
+    assert encoder.origin is not None
+    folder = encoder.origin.folder
+    return Loaded(encoder.to(pick_device(device)), folder, None, encoder.dim, encoder.max_length)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mirrorkit.bundle import MANIFEST, sha256_of
+import numpy.typing as npt
+
 from mirrorkit.errors import ConfigError
 from mirrorkit.evaluation.loading import Loaded, load_encoder
-from mirrorkit.evaluation.pairs import Floats
 from mirrorkit.extras import require
+from mirrorkit.formats.bundle import MANIFEST
+from mirrorkit.formats.files import sha256_of
+from mirrorkit.text.ragged import Floats
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MODEL_FILES = ("*.json", "*/config.json", "*.safetensors", "*.txt")  # what makes a model folder the model it is
 
@@ -20,7 +26,11 @@ class MtebEncoder:
     """An opened encoder with mteb's interface. There are no prompts: every text is encoded as it stands.
 
     mteb keeps results by `name` (`organisation/model`) and `revision`, and does not run again what it has, so a
-    revision must stand for one state of one model.
+    revision must stand for one state of one model. It needs the extra mteb.
+
+    >>> from mirrorkit import MtebEncoder
+    >>> MtebEncoder.load("bundle", variant="int8").mteb_model_meta.name
+    'mirrorkit/bundle-int8-fused'
     """
 
     def __init__(self, loaded: Loaded, name: str, revision: str) -> None:
@@ -71,17 +81,19 @@ class MtebEncoder:
         """
         return self._encoder.encode([text for batch in inputs for text in batch["text"]])
 
-    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+    def similarity(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Tensor:
         """Return the cosines of all with all, a tensor [n1, n2]."""
-        return self._cosines.cos_sim(embeddings1, embeddings2)
+        cosines: Tensor = self._cosines.cos_sim(embeddings1, embeddings2)
+        return cosines
 
-    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+    def similarity_pairwise(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Tensor:
         """Return the cosines of corresponding rows, a tensor [n]."""
-        return self._cosines.pairwise_cos_sim(embeddings1, embeddings2)
+        cosines: Tensor = self._cosines.pairwise_cos_sim(embeddings1, embeddings2)
+        return cosines
 
 
 def _about(meta: Any, **known: Any) -> Any:
-    """Return mteb's description of a model; what is not known is None, whichever fields this mteb has."""
+    """Return mteb's description of a model; unknown fields are None, whichever fields this mteb has."""
     unknown = {field: None for field, about in meta.model_fields.items() if about.is_required()}
     return meta(**(unknown | known))
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from mirrorkit.errors import CorpusError
 from mirrorkit.evaluation.pairs import GradedPairs
-from mirrorkit.evaluation.tables import COMMA, TAB, Row, Table, read_table
+from mirrorkit.evaluation.tables import Row, Table, read_table
 from mirrorkit.paths import local_path
+from mirrorkit.text.dialect import COMMA, TAB
 
 TRANSLATION, SCORES = "translation.csv", "scores.csv"
 _WORD = re.compile(r"(.+?)[\s_-]*(?:word)?[\s_-]*([12])", re.IGNORECASE)  # ENG 1, ENG word 1, ENG_1
@@ -60,14 +61,14 @@ class _Sheet:
         return [(match, i) for match, i in named if match]
 
     def by_id(self) -> dict[str, Row] | None:
-        """Return the rows by their ID; None where there is no such column."""
+        """Return the rows by their ID; None for a file without that column."""
         if self._id is None:
             return None
         rows: dict[str, Row] = {}
         for row in self.rows:
             key = self.table.text(row, self._id, "ID")
             if key in rows:
-                raise self.table.fault(row, f"the ID {key!r} stands on line {rows[key].line} already")
+                raise self.table.fault(row, f"the ID {key!r} is already on line {rows[key].line}")
             rows[key] = row
         return rows
 

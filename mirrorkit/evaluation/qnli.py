@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from mirrorkit.correlation import DIGITS, ranks
 from mirrorkit.errors import CorpusError
-from mirrorkit.evaluation.pairs import DIGITS, OnProgress, TextEncoder, encode_strings
-from mirrorkit.evaluation.tables import TAB, Row, Table, read_table
-from mirrorkit.extras import require
-from mirrorkit.paths import local_path
+from mirrorkit.evaluation.pairs import TextEncoder, encode_strings
+from mirrorkit.evaluation.tables import Row, Table, read_table
+from mirrorkit.progress import Progress
+from mirrorkit.text.dialect import TAB
 
 _LABELS = {"entailment": True, "not_entailment": False}
 _COLUMNS = ("question", "sentence", "label")
@@ -39,14 +40,6 @@ class QnliScore:
     threshold: float  # cosine from which a pair is called answering; 2: none is
     pairs: int
 
-    def as_dict(self) -> dict[str, float | int]:
-        return asdict(self)
-
-
-def evaluate_qnli(encoder: TextEncoder, file: str | Path, on_progress: OnProgress | None = None) -> QnliScore:
-    """Score `encoder` on a file of questions; see `read_qnli` and `score_qnli`."""
-    return score_qnli(encoder, read_qnli(file), on_progress)
-
 
 def read_qnli(file: str | Path) -> QuestionPairs:
     """Read `question<TAB>sentence<TAB>label` a row, or commas in a .csv; the label is entailment or not_entailment.
@@ -54,15 +47,12 @@ def read_qnli(file: str | Path) -> QuestionPairs:
     With a header, as in GLUE's own files, columns are taken by name and others left alone. Raises CorpusError naming
     file and line for a row that does not fit, and where all labels are the same.
     """
-    path = local_path(file)
-    if not path.is_file():
-        raise CorpusError(f"{file}: no such file of questions")
-    table = read_table(path, (TAB,))
+    table = read_table(file, (TAB,), "file of questions")
     rows, places, width = table.rows, [0, 1, 2], 3
     names = [cell.strip().lower() for cell in rows[0].cells] if rows else []
     if set(_COLUMNS) <= set(names):
         rows, places, width = rows[1:], [names.index(column) for column in _COLUMNS], len(names)
-    pairs = QuestionPairs(path.stem, [], [], [])
+    pairs = QuestionPairs(table.file.stem, [], [], [])
     for row in rows:
         table.check_width(row, width)
         question, sentence, label = places
@@ -70,7 +60,9 @@ def read_qnli(file: str | Path) -> QuestionPairs:
         pairs.sentence.append(row.cells[sentence])
         pairs.answers.append(_label(table, row, label))
     if len(set(pairs.answers)) < 2:
-        raise CorpusError(f"{path}: {len(pairs.answers)} pairs; both labels are needed, entailment and not_entailment")
+        raise CorpusError(
+            f"{table.file}: {len(pairs.answers)} pairs; both labels are needed, entailment and not_entailment"
+        )
     return pairs
 
 
@@ -83,10 +75,10 @@ def _label(table: Table, row: Row, column: int) -> bool:
 
 
 def score_qnli(
-    encoder: TextEncoder, pairs: QuestionPairs, on_progress: OnProgress | None = None, *, seed: int = 0
+    encoder: TextEncoder, pairs: QuestionPairs, progress: Progress | None = None, *, seed: int = 0
 ) -> QnliScore:
     """Choose the threshold on a half of the pairs drawn by `seed`, apply it to the other; AUC is over all pairs."""
-    vectors = encode_strings(encoder, [*pairs.question, *pairs.sentence], on_progress)
+    vectors = encode_strings(encoder, [*pairs.question, *pairs.sentence], progress)
     cosines = np.einsum("nd,nd->n", vectors.rows(pairs.question), vectors.rows(pairs.sentence)).round(DIGITS)
     answers = np.array(pairs.answers)
     order = np.random.default_rng(seed).permutation(len(answers))
@@ -107,7 +99,7 @@ def best_threshold(cosines: Cosines, answers: Answers) -> float:
 
 def area_under_curve(cosines: Cosines, answers: Answers) -> float:
     """Return the area under the ROC curve from mean ranks (Mann & Whitney), in 0 to 1; ties count half."""
-    ranks = require("scipy.stats", extra="train").rankdata(cosines)
     positives = int(answers.sum())
     negatives = len(answers) - positives
-    return float((ranks[answers].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    below = ranks(cosines)[answers].sum() - positives * (positives - 1) / 2  # pairs that an answering one beats
+    return float(below / (positives * negatives))

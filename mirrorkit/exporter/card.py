@@ -2,35 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-from mirrorkit.bundle import Bundle, Graph, Variant
-from mirrorkit.layout import Pooling
+from mirrorkit.exporter.provenance import Provenance
+from mirrorkit.exporter.trim.gate import TrimLimits, TrimReport
+from mirrorkit.formats.bundle import Bundle, Graph, Variant
+from mirrorkit.formats.card import front_matter
+from mirrorkit.formats.model_folder import Pooling
 
-_USE_POOLING = {Pooling.CLS: "CLS", Pooling.MEAN: "MEAN"}
+_INDEXED = {"cosine_mean": "mean cosine", "cosine_min": "lowest cosine", "spearman": "rank correlation of all pairs"}
+_USE_POOLING = {str(Pooling.CLS): "CLS", str(Pooling.MEAN): "MEAN"}
 
 
-def bundle_card(bundle: Bundle, name: str, model: str, sizes: dict[str, int], training: dict[str, str]) -> str:
-    """Return the card. `sizes` are bytes by file, `training` the rows of the fine-tune's own card."""
+def bundle_card(bundle: Bundle, name: str, about: Provenance, sizes: Mapping[str, int]) -> str:
+    """Return the card. `sizes` are bytes by file."""
     return "\n".join(
         [
-            *("---", "library_name: sentence-transformers", "pipeline_tag: sentence-similarity", "tags:"),
-            *("- sentence-transformers", "- feature-extraction", "- onnx", "- mirrorkit", "---"),
+            *_front(bundle, name, about),
             f"# {name}",
             "",
-            f"{model} as ONNX graphs, each verified against the original: vectors of {bundle.dim} dimensions and unit "
-            f"length, {bundle.pooling} pooling, text cut at {bundle.max_length} tokens.",
+            f"{about.model} as ONNX graphs, each verified against the original: vectors of {bundle.dim} dimensions and "
+            f"{'unit' if bundle.usage.normalized else 'any'} length, {bundle.pooling} pooling, text cut at "
+            f"{bundle.max_length} tokens.",
             "",
+            *_prompts(bundle),
             *_table(bundle, sizes),
-            *_legend(bundle),
-            *_trim(bundle),
-            *_training(training),
+            *_legend(bundle, about.calibration.name),
+            *_trim(about.trim),
+            *_training(about.training),
             *_use(bundle, name),
         ]
     )
 
 
-def _table(bundle: Bundle, sizes: dict[str, int]) -> list[str]:
+def _front(bundle: Bundle, name: str, about: Provenance) -> list[str]:
+    """Return what a hub reads: whose the model is, how it is loaded, and how true to the original each graph is."""
+    texts = max((int(v.report["texts"]) for v in bundle.variants.values()), default=0)
+    metrics = [
+        {"type": figure, "name": f"{variant.name}: {what}", "value": round(float(variant.report[figure]), 6)}
+        for variant in bundle.variants.values()
+        for figure, what in _INDEXED.items()
+    ]
+    dataset = {"type": "mirrorkit-verification", "name": f"{texts} texts to verify on ({about.calibration.name})"}
+    task = {"type": "sentence-similarity", "name": "Fidelity to the original model's fp32 vectors"}
+    return front_matter(
+        {
+            **about.card,
+            "library_name": "sentence-transformers",
+            "pipeline_tag": "sentence-similarity",
+            "tags": ["sentence-transformers", "feature-extraction", "onnx", "mirrorkit"],
+            "model-index": [{"name": name, "results": [{"task": task, "dataset": dataset, "metrics": metrics}]}],
+        }
+    )
+
+
+def _prompts(bundle: Bundle) -> list[str]:
+    """Return what is put before texts, and what vectors are compared by where that is not the cosine."""
+    usage = bundle.usage
+    lines = [f"- {name}: `{text}`" for name, text in usage.prompts.items() if text]
+    if lines:
+        default = f", `{usage.default_prompt}` where none is named" if usage.prompt() else ""
+        lines = [f"Prompts, put before a text by `prompt_name`{default}:", "", *lines, ""]
+    if usage.similarity != "cosine":
+        lines += [f"Vectors are compared by {usage.similarity}.", ""]
+    return lines
+
+
+def _table(bundle: Bundle, sizes: Mapping[str, int]) -> list[str]:
     head = ["variant", "file", "MB", "runs in", "cosine mean", "lowest", "max abs", "Spearman", "top 10", "batch"]
     lines = ["## Variants", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for variant in bundle.variants.values():
@@ -51,12 +89,11 @@ def _table(bundle: Bundle, sizes: dict[str, int]) -> list[str]:
     return [*lines, ""]
 
 
-def _legend(bundle: Bundle) -> list[str]:
+def _legend(bundle: Bundle, sample: str) -> list[str]:
     texts = max(int(v.report["texts"]) for v in bundle.variants.values())
-    source = bundle.provenance["calibration"]
     overridden = [v for v in bundle.variants.values() if v.report["overridden"]]
     return [
-        f"Measured on {texts} texts ({source['name']}, and strings that break encoders) against the fp32 vectors of "
+        f"Measured on {texts} texts ({sample}, and strings that break encoders) against the fp32 vectors of "
         "torch: cosine of a text's two vectors, mean and lowest; largest difference of a component; rank correlation "
         "of all pairwise similarities; share of the 10 nearest neighbours kept; largest change of a component by what "
         "else is in the batch or by padding. golden.jsonl holds some of these texts with ids and vectors.",
@@ -68,7 +105,7 @@ def _legend(bundle: Bundle) -> list[str]:
 
 def _overridden(variant: Variant) -> str:
     limits = ", ".join(f"{n} {variant.report['allowed'][n]:g}" for n in variant.report["overridden"])
-    return f"{variant.name} was published with limits of the user's own: {limits}.\n"
+    return f"{variant.name} was published with limits set by the user: {limits}.\n"
 
 
 def _shared(bundle: Bundle) -> list[str]:
@@ -76,32 +113,31 @@ def _shared(bundle: Bundle) -> list[str]:
     return [f"{v.file} reads weights from {', '.join(v.data_files)}: copy them together.\n" for v in shared]
 
 
-def _trim(bundle: Bundle) -> list[str]:
-    trim = bundle.provenance.get("trim")
-    if not trim:
+def _trim(trim: TrimReport | None) -> list[str]:
+    if trim is None:
         return []
-    how = "" if trim["min_count"] == 1 else f" at least {trim['min_count']} times"
+    how = "" if trim.min_count == 1 else f" at least {trim.min_count} times"
     return [
         "## Vocabulary",
         "",
-        f"Trimmed from {trim['vocabulary_before']:,} to {trim['vocabulary_after']:,} entries, the weights from "
-        f"{trim['bytes_before'] / 1e6:.1f} to {trim['bytes_after'] / 1e6:.1f} MB (fp32): special tokens, single "
-        f"characters, and what {trim['texts']:,} texts ({trim['corpus']}) use{how}. Any text still encodes; "
-        f"{trim['unchanged']:.2%} of those texts are cut into the same pieces and keep their vectors. Other texts are "
-        f"spelled in other pieces: over {trim['built_in_texts']} of them the mean cosine to the model as it was is "
-        f"{trim['cosine_mean']:.4f}, the lowest {trim['cosine_min']:.4f}; on mirrorkit's graded pairs the Spearman "
-        f"correlation × 100 went from {trim['graded_before']:.2f} to {trim['graded_after']:.2f}.",
+        f"Trimmed from {trim.vocabulary_before:,} to {trim.vocabulary_after:,} entries, the weights from "
+        f"{trim.bytes_before / 1e6:.1f} to {trim.bytes_after / 1e6:.1f} MB (fp32): special tokens, single "
+        f"characters, and what {trim.texts:,} texts ({trim.corpus}) use{how}. Any text still encodes; "
+        f"{trim.figures['unchanged']:.2%} of those texts are cut into the same pieces and keep their vectors. Other "
+        f"texts are spelled in other pieces: over {trim.built_in_texts} of them the mean cosine to the model as it was "
+        f"is {trim.figures['cosine_mean']:.4f}, the lowest {trim.cosine_min:.4f}; on mirrorkit's graded pairs the "
+        f"Spearman correlation × 100 went from {trim.graded_before:.2f} to {trim.graded_after:.2f}.",
         "",
-        *_own_trim_limits(trim),
+        *_own_trim_limits(trim.limits),
     ]
 
 
-def _own_trim_limits(trim: dict[str, Any]) -> list[str]:
-    limits = ", ".join(f"{name} {trim['limits'][name]:g}" for name in trim["overridden"])
-    return [f"It was published with limits of the user's own: {limits}.", ""] if limits else []
+def _own_trim_limits(limits: TrimLimits) -> list[str]:
+    own = ", ".join(f"{name} {limits.limits()[name]:g}" for name in limits.overridden)
+    return [f"It was published with limits set by the user: {own}.", ""] if own else []
 
 
-def _training(rows: dict[str, str]) -> list[str]:
+def _training(rows: Mapping[str, str]) -> list[str]:
     if not rows:
         return []
     return ["## Training", "", "| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items()), ""]
@@ -117,7 +153,7 @@ def _use(bundle: Bundle, name: str) -> list[str]:
             f'vectors = SentenceTransformer("{name}").encode({texts})',
         ],
     ]
-    pooling = _USE_POOLING.get(bundle.pooling)
+    pooling = _USE_POOLING.get(bundle.pooling) if bundle.pools_only and bundle.usage.plain else None
     if pooling and "fp32" in bundle.variants:
         blocks.append(
             [

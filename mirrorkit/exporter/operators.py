@@ -9,18 +9,24 @@ another one (half precision on ARM), list on that one too; reading several lists
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mirrorkit.bundle import Bundle, read_bundle
 from mirrorkit.errors import BundleError, ConfigError, OutputError
 from mirrorkit.extras import require
+from mirrorkit.formats.bundle import Bundle, read_bundle
+from mirrorkit.formats.files import in_hub_cache
 from mirrorkit.paths import local_path
+from mirrorkit.publish import check_file_target, publish_file
+from mirrorkit.runtime.hub import graphs_of
+from mirrorkit.runtime.ort import open_graph
+from mirrorkit.verification.graphs import load_graph, nodes_in
 
 SUFFIX = ".required_operators.config"
+_FIRST = b"# operators of"  # how a list begins, which tells it from other files
 _STANDARD = "ai.onnx"  # how a list calls the domain that a graph leaves empty
 
 Needed = Mapping[tuple[str, int], frozenset[str]]  # (domain, version of its operator set) -> operators
@@ -44,7 +50,7 @@ class OperatorList:
     def text(self) -> str:
         """Return the file: a line `domain;version;operator,operator` for each operator set."""
         lines = [
-            f"# operators of {self.bundle.name} ({', '.join(self.variants)}),",
+            f"{_FIRST.decode()} {self.bundle.name} ({', '.join(self.variants)}),",
             f"# as stored and as ONNX Runtime {self.onnxruntime} optimises them here",
             *(f"{domain};{version};{','.join(sorted(names))}" for (domain, version), names in sorted(self.all.items())),
         ]
@@ -65,11 +71,11 @@ class OperatorList:
 def required_operators(bundle: str | Path, variants: Sequence[str] | None = None) -> OperatorList:
     """List the operators of some variants of a bundle, by default of all.
 
-    Raises BundleError for a folder that is no bundle or a graph that cannot be opened, ConfigError for a variant that
-    it does not hold.
+    Raises BundleError for a folder that is not a bundle or a graph that cannot be opened, ConfigError for a variant
+    that it does not hold.
     """
     ort = require("onnxruntime", extra="onnx")
-    found = read_bundle(local_path(bundle))
+    found = read_bundle(graphs_of(bundle))
     chosen = tuple(dict.fromkeys(variants)) if variants else tuple(found.variants)
     if not chosen:
         raise BundleError(f"{found.folder}: holds no variants")
@@ -81,14 +87,22 @@ def required_operators(bundle: str | Path, variants: Sequence[str] | None = None
 def write_operators(found: OperatorList, out: str | Path | None = None) -> Path:
     """Write the list to `out`, by default beside the bundle; raises ConfigError for a place inside of it."""
     home = found.bundle.resolve()
+    if out is None and in_hub_cache(home):
+        raise ConfigError(f"{home}: is in the hub's cache, which is no place for the list; say where with `out`")
     file = local_path(out) if out is not None else home.with_name(home.name + SUFFIX)
     if file.resolve().is_relative_to(home):
         raise ConfigError(f"{file}: lies in the bundle, whose files are fixed; write the list beside it")
-    try:
-        file.write_text(found.text(), encoding="utf-8")
-    except OSError as err:
-        raise OutputError(f"{file}: cannot be written ({err.strerror or err})") from err
+    check_file_target(file, overwrite=True)
+    if file.exists() and not _is_list(file):
+        raise OutputError(f"{file}: is not a list of operators, so it is not overwritten")
+    with publish_file(file, overwrite=True) as out_file:
+        out_file.write(found.text().encode())
     return file
+
+
+def _is_list(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(_FIRST)) in (_FIRST, b"")
 
 
 def operators_of(model: Any) -> Needed:
@@ -98,20 +112,12 @@ def operators_of(model: Any) -> Needed:
     bodies = [(model.graph.node, model.opset_import), *((f.node, f.opset_import) for f in model.functions)]
     for nodes, imports in bodies:
         versions = {entry.domain: entry.version for entry in imports}
-        for node in _nodes(nodes):
-            if (node.domain, node.op_type) not in functions:  # a call of a function is no operator
+        for node in nodes_in(nodes):
+            if (node.domain, node.op_type) not in functions:  # a call of a function is not an operator
                 domain = "" if node.domain == _STANDARD else node.domain
                 version = versions.get(domain, versions.get(node.domain, 1))
                 found[domain or _STANDARD, version].add(node.op_type)
     return {key: frozenset(names) for key, names in found.items()}
-
-
-def _nodes(nodes: Any) -> Iterator[Any]:
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs):
-                yield from _nodes(graph.node)
 
 
 def _file(bundle: Bundle, name: str) -> Path:
@@ -119,28 +125,17 @@ def _file(bundle: Bundle, name: str) -> Path:
 
 
 def _read(file: Path) -> Any:
-    onnx = require("onnx", extra="export")
     try:
-        return onnx.load(str(file), load_external_data=False)
+        return load_graph(file)
     except Exception as err:  # protobuf's own types have no common base
         raise BundleError(f"{file}: not a readable ONNX file ({err})") from err
 
 
 def _optimized(file: Path) -> Needed:
     """Return the operators that are left once ONNX Runtime has optimised the graph as for the runtime."""
-    ort = require("onnxruntime", extra="onnx")
     with TemporaryDirectory() as folder:
         out = Path(folder) / "optimized.onnx"
-        options = ort.SessionOptions()  # the runtime leaves the level at its default, which is everything
-        options.optimized_model_filepath = str(out)
-        options.log_severity_level = 4
-        # Weights apart: a model of more than two gigabytes could not be written in one file.
-        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
-        try:
-            ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        except Exception as err:  # ONNX Runtime's own types have no common base
-            first = str(err).strip().splitlines()
-            raise BundleError(f"{file}: cannot be opened by ONNX Runtime {ort.__version__} ({first[:1]})") from err
+        open_graph(file, optimized=out)
         return operators_of(_read(out))
 
 

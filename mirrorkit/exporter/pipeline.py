@@ -3,46 +3,48 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mirrorkit.bundle import GOLDEN, Bundle, Precision, Variant, record_files, write_manifest
-from mirrorkit.environment import versions
-from mirrorkit.errors import ConfigError, CorpusError, ExportError
-from mirrorkit.exporter.calibration import CalibrationText, calibration_texts, stirred
+from mirrorkit.errors import ConfigError, ExportError
 from mirrorkit.exporter.card import bundle_card
-from mirrorkit.exporter.files import card_rows, corpus_at_hand, display_name, refuse_heads, says_pooling, write_model
-from mirrorkit.exporter.graph import DEFAULT_OPSET
+from mirrorkit.exporter.files import write_model
+from mirrorkit.exporter.graph.trace import DEFAULT_OPSET
+from mirrorkit.exporter.provenance import CalibrationRecord, ExportOptions, Provenance
+from mirrorkit.exporter.quantize.calibration import CalibrationText, calibration_texts, sample_for
 from mirrorkit.exporter.result import ExportResult, NothingPublishedError, VariantResult
-from mirrorkit.exporter.trim import Trim, trim_vocabulary
-from mirrorkit.exporter.trim_gate import TrimReport
-from mirrorkit.exporter.variants import PLAIN, Progress, VariantMaker, ordinary_tokens, remove_variant
-from mirrorkit.hub import locate_model
-from mirrorkit.layout import Pooling
-from mirrorkit.model import SentenceEncoder
+from mirrorkit.exporter.trim.vocabulary import Trim, trim_vocabulary
+from mirrorkit.exporter.variants import PLAIN, VariantMaker, remove_variant
+from mirrorkit.formats.bundle import GOLDEN, Bundle, Precision, Variant, record_files, write_manifest
+from mirrorkit.formats.card import carried
+from mirrorkit.formats.fields import Ranges
+from mirrorkit.formats.golden import golden_rows, write_goldens
+from mirrorkit.formats.model_folder import ModelLayout, Pooling
+from mirrorkit.formats.training_record import corpus_at_hand, read_training
+from mirrorkit.machine.facts import versions
+from mirrorkit.model.encoder import SentenceEncoder
+from mirrorkit.model.outside import compare_outside
 from mirrorkit.paths import local_path
+from mirrorkit.progress import Progress, Silent
 from mirrorkit.publish import check_target, publish_folder
-from mirrorkit.verification.check import check_bundle
-from mirrorkit.verification.golden import golden_rows, write_goldens
+from mirrorkit.runtime.output import ranges_of
+from mirrorkit.text.awkward import AWKWARD_TEXTS, MIN_TEXTS, even_sample, verification_texts
+from mirrorkit.verification.check import check
 from mirrorkit.verification.graphs import external_files, graph_kind
 from mirrorkit.verification.problem import Stage, errors
-from mirrorkit.verification.texts import MIN_TEXTS, awkward_texts, even_sample, verification_texts
+from mirrorkit.verification.proof import Reference
 from mirrorkit.verification.thresholds import thresholds_for
-from mirrorkit.verification.verify import Reference
 
 log = logging.getLogger(__name__)
 
+_HEADS = re.compile(r"For(SequenceClassification|TokenClassification|QuestionAnswering|MultipleChoice)$")
 DEFAULT_PRECISIONS = ("fp32", "fp16", "int8")
 
 
-class _Silent:
-    def phase(self, name: str) -> None:
-        log.info("%s", name)
-
-
-def export_bundle(
+def export(
     model: str | Path,
     out: str | Path,
     *,
@@ -55,68 +57,80 @@ def export_bundle(
     optimize: bool = True,
     trim: Trim | None = None,
     overwrite: bool = False,
+    trust_remote_code: bool = False,
     thresholds: Mapping[str, float] | None = None,
     progress: Progress | None = None,
 ) -> ExportResult:
     """Export `model` (whatever `SentenceEncoder.load` takes) to the bundle `out`, every variant verified.
 
     `precision` names the variants: fp32, fp16, int8, int4. `optimize` adds to fp32 a graph fused for ONNX Runtime.
-    `calibration` is a file of texts like those to come, `text_column` its column; without it the corpus that the model
-    card names is taken where it is at hand, else a shipped sample. `trim` drops the entries of a WordPiece vocabulary
-    that a corpus never uses. `thresholds` replaces limits of `verification.thresholds` by name.
+    `calibration` is a file of texts like those to come, `text_column` its column; without it the corpus that
+    training.json names is taken where it is at hand, else a shipped sample. `trim` drops the entries of a WordPiece
+    vocabulary that a corpus never uses. `thresholds` replaces limits of the proof: cosine_min, cosine_p1, cosine_mean,
+    max_abs, spearman, overlap, invariance. `trust_remote_code` lets Python code run that comes with the model.
 
     A variant that fails verification is not published; the result tells why and its `ok` is False. Raises
     NothingPublishedError, which has the result too, when fp32, all that was asked for or trimming fails; other
     MirrorkitErrors for bad input. `out` is written whole or not at all.
+
+    >>> from mirrorkit import export
+    >>> result = export("model", "my-bundle", precision=["fp32"], optimize=False)
+    >>> result.ok, list(result.variants)
+    (True, ['fp32'])
     """
     start = time.perf_counter()
-    progress = progress or _Silent()
+    progress = progress or Silent()
     wanted = _precisions(precision)
-    if trim is not None:
-        trim.check()
     limits = {p: thresholds_for(p, thresholds) for p in Precision}
     target = local_path(out)
     check_target(target, overwrite=overwrite)
     progress.phase("loading the model")
-    encoder, folder = _load(model, pooling, max_length)
+    encoder = SentenceEncoder.load(model, pooling=pooling, max_length=max_length, trust_remote_code=trust_remote_code)
+    origin = encoder.origin
+    assert origin is not None
+    _refuse(encoder, origin.layout, pooling)
+    progress.phase("comparing with sentence-transformers")
+    outside = compare_outside(encoder, origin.folder, as_it_is=pooling is None and max_length is None)
     size = sum(p.numel() for p in encoder.parameters())
     check_target(target, overwrite=overwrite, needs_bytes=size * _bytes_per_weight(wanted) + (16 << 20))
-    training = card_rows(folder)
-    sample = _sample(calibration, text_column, folder, training)
-    trimmed = _trimmed(encoder, trim, progress)
+    training = read_training(origin.folder)
+    corpus = corpus_at_hand(origin.folder, training) if calibration is None else None
+    sample = sample_for(calibration, text_column, corpus)
+    if trim is not None:
+        progress.phase("trimming the vocabulary")
+    trimmed = None if trim is None else trim_vocabulary(encoder, trim)  # the rest works on the trimmed encoder
+    about = Provenance(
+        model=origin.name,
+        calibration=CalibrationRecord(sample.name, sample.sha256, len(sample.texts)),
+        options=ExportOptions(tuple(map(str, wanted)), opset or DEFAULT_OPSET, optimize),
+        versions=versions("mirrorkit", "torch", "transformers", "tokenizers", "onnx", "onnxruntime"),
+        training=training.rows() if training else {},
+        outside=outside,
+        trim=trimmed,
+        card=carried(origin.folder, origin.name),
+    )
     texts = verification_texts(_real_texts(sample), encoder.max_length)
+    golden = golden_rows(texts, AWKWARD_TEXTS)
 
     def result(variants: dict[str, VariantResult], notes: Sequence[str]) -> ExportResult:
-        about: dict[str, object] = {"name": sample.name, "sha256": sample.sha256, "texts": len(sample.texts)}
-        seconds = time.perf_counter() - start
         told = (*notes, *_worst_texts(variants, texts))
-        return ExportResult(target, display_name(model, folder), variants, about, seconds, told, trimmed)
+        return ExportResult(target, about, variants, time.perf_counter() - start, told)
 
     if trimmed is not None and not trimmed.passed:
         raise NothingPublishedError(f"nothing was published: {trimmed.problems[0].line()}", result({}, ()))
     progress.phase("computing the reference")
-    reference = Reference(encoder.tokenize(texts), encoder.encode(texts))
+    reference = Reference(encoder.tokenize(texts), encoder.encode(texts), encoder.usage, encoder.unpooled())
     with publish_folder(target, overwrite=overwrite) as draft:
         progress.phase("writing the model")
         write_model(encoder, draft)
         (draft / "onnx").mkdir()
-        calibration_ids = stirred(encoder.tokenize(sample.texts), ordinary_tokens(encoder.tokenizer))
-        job = VariantMaker(encoder, draft, opset or DEFAULT_OPSET, calibration_ids, reference, limits, progress)
+        job = VariantMaker(encoder, draft, about.options.opset, sample.texts, reference, limits, progress)
         variants, notes = job.make_all(wanted, optimize)
-        if not any(v.published for v in variants.values()):
-            raise NothingPublishedError(_why_nothing(variants), result(variants, notes))
-        progress.phase("writing the bundle")
-        about: dict[str, object] = {
-            "model": display_name(model, folder),
-            "calibration": {"name": sample.name, "sha256": sample.sha256, "texts": len(sample.texts)},
-            "options": {"precision": [str(p) for p in wanted], "opset": job.opset, "optimize": optimize},
-            "versions": versions("mirrorkit", "torch", "transformers", "tokenizers", "onnx", "onnxruntime"),
-            "training": training,
-            **({"trim": trimmed.as_dict()} if trimmed else {}),
-        }
-        keep = golden_rows(texts, len(awkward_texts(encoder.max_length)))
-        write_goldens(draft / GOLDEN, texts, reference.ids, reference.vectors, keep)
-        variants = _finish(draft, target.name, encoder, variants, about)
+        if any(v.published for v in variants.values()):
+            progress.phase("writing the bundle")
+            write_goldens(draft / GOLDEN, texts, reference.ids, reference.vectors, golden)
+            ranges = ranges_of(reference.vectors[AWKWARD_TEXTS:])
+            variants = _finish(draft, target.name, encoder, variants, about, ranges)
         if not any(v.published for v in variants.values()):
             raise NothingPublishedError(_why_nothing(variants), result(variants, notes))
     return result(variants, notes)
@@ -137,41 +151,22 @@ def _bytes_per_weight(wanted: Sequence[Precision]) -> int:
     return 4 + 4 + sum(extra.get(p, 0) for p in wanted)
 
 
-def _load(model: str | Path, pooling: str | None, max_length: int | None) -> tuple[SentenceEncoder, Path]:
-    folder = locate_model(model)
-    refuse_heads(folder, pooling)
-    encoder = SentenceEncoder.load(folder, pooling=pooling, max_length=max_length)
-    if encoder.pooling is Pooling.MEAN_PADDED:
+def _refuse(encoder: SentenceEncoder, layout: ModelLayout, pooling: str | None) -> None:
+    """Raise ExportError for a model whose vectors no other library would reproduce, or that was not made to embed."""
+    names = getattr(encoder.backbone.config, "architectures", None) or ()
+    head = next((name for name in names if _HEADS.search(str(name))), None)
+    if head and not layout.named and pooling is None:
         raise ExportError(
-            f"{folder}: pooling mean-padded averages over padding, which no other library does; train with mean, cls "
-            "or max, or give --pooling mean and expect other vectors"
+            f"{layout.weights}: is a {head}, trained to classify and not to embed; to export its body anyway say how "
+            "to pool it: `pooling=mean`, cls or max"
         )
-    if pooling is None and not says_pooling(folder):
-        log.warning("%s says nothing about pooling: mean is taken; --pooling says otherwise", model)
-    return encoder, folder
-
-
-def _trimmed(encoder: SentenceEncoder, trim: Trim | None, progress: Progress) -> TrimReport | None:
-    """Trim the encoder where that was asked for; whatever comes after works on the trimmed one."""
-    if trim is None:
-        return None
-    progress.phase("trimming the vocabulary")
-    return trim_vocabulary(encoder, trim)
-
-
-def _sample(
-    calibration: str | Path | None, column: str | None, folder: Path, training: Mapping[str, str]
-) -> CalibrationText:
-    """Return the texts to calibrate and verify on: the user's, else the fine-tune's corpus, else the shipped ones."""
-    if calibration is not None:
-        return calibration_texts(str(calibration), column)
-    corpus = corpus_at_hand(folder, training)
-    if corpus is not None:
-        try:
-            return calibration_texts(str(corpus), column)
-        except (ConfigError, CorpusError) as err:  # a column had to be named to read it, for example
-            log.info("the corpus of the model card cannot be read without help (%s): the shipped sample is taken", err)
-    return calibration_texts(None)
+    if encoder.pooling == Pooling.MEAN_PADDED:
+        raise ExportError(
+            f"{layout.weights}: pooling mean-padded averages over padding, which no other library does; train with "
+            "mean, cls or max, or give `pooling=mean` and expect other vectors"
+        )
+    if pooling is None and not layout.named:
+        log.warning("%s does not say how to pool: using mean; `pooling` changes that", layout.weights)
 
 
 def _real_texts(sample: CalibrationText) -> list[str]:
@@ -186,24 +181,31 @@ def _worst_texts(variants: Mapping[str, VariantResult], texts: Sequence[str]) ->
         worst = variant.verification.worst if variant.verification else None
         if worst is not None and any(p.stage is Stage.NUMBERS for p in variant.problems):
             shown = texts[worst] if len(texts[worst]) <= 60 else f"{texts[worst][:59]}…"
-            yield f"{variant.name} is furthest off on the text {shown!r}"
+            yield f"{variant.name} differs most on the text {shown!r}"
 
 
 def _why_nothing(variants: Mapping[str, VariantResult]) -> str:
     failed = next(v for v in variants.values() if not v.published)
+    if failed.verification is None:  # there is no graph
+        return f"nothing was published: {failed.problems[0].line()}"
     return f"nothing was published: {failed.name} failed verification: {failed.problems[0].line()}"
 
 
 def _finish(
-    draft: Path, name: str, encoder: SentenceEncoder, variants: dict[str, VariantResult], about: dict[str, object]
+    draft: Path,
+    name: str,
+    encoder: SentenceEncoder,
+    variants: dict[str, VariantResult],
+    about: Provenance,
+    ranges: Ranges,
 ) -> dict[str, VariantResult]:
     """Write card and manifest, and check the bundle as any user could; a variant that fails there is removed."""
     while True:
         published = [v for v in variants.values() if v.published]
         if not published:
             return variants
-        _describe(draft, name, encoder, published, about)
-        problems = errors(check_bundle(draft).problems)
+        _describe(draft, name, encoder, published, about, ranges)
+        problems = errors(check(draft).problems)
         failed = {p.where for p in problems} & {v.name for v in published}
         if problems and (not failed or PLAIN in failed):  # others may hold their weights in the plain graph
             raise ExportError(f"the bundle does not pass its own check: {problems[0].line()}")
@@ -216,7 +218,12 @@ def _finish(
 
 
 def _describe(
-    draft: Path, name: str, encoder: SentenceEncoder, published: Sequence[VariantResult], about: dict[str, object]
+    draft: Path,
+    name: str,
+    encoder: SentenceEncoder,
+    published: Sequence[VariantResult],
+    about: Provenance,
+    ranges: Ranges,
 ) -> None:
     bundle = Bundle(
         folder=draft,
@@ -227,12 +234,13 @@ def _describe(
         pad_token_id=int(encoder.tokenizer.pad_token_id),
         variants={v.name: _variant(draft, v) for v in published},
         files={},
-        provenance=about,
+        provenance=about.as_dict(),
+        usage=encoder.usage,
+        width=encoder.width,
+        pools_only=encoder.layout.pools_only,
+        scalar_ranges=ranges,
     )
-    sizes = {v.file: v.bytes for v in published}
-    training = about["training"]
-    assert isinstance(training, dict)
-    card = bundle_card(bundle, name, str(about["model"]), sizes, training)
+    card = bundle_card(bundle, name, about, {v.file: v.bytes for v in published})
     (draft / "README.md").write_text(card, encoding="utf-8")
     write_manifest(replace(bundle, files=record_files(draft)))
 

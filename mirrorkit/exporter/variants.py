@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
 
-from mirrorkit.batching import RaggedIds
-from mirrorkit.bundle import VARIANT_FILES, Graph, Precision
 from mirrorkit.errors import ExportError
-from mirrorkit.exporter.fusion import fuse
-from mirrorkit.exporter.graph import export_onnx
-from mirrorkit.exporter.int4 import quantize_int4
-from mirrorkit.exporter.int8 import quantize_int8
+from mirrorkit.exporter.graph.fusion import fuse
+from mirrorkit.exporter.graph.trace import export_onnx
+from mirrorkit.exporter.quantize.calibration import CHARACTERS, ordinary_tokens, stirred
+from mirrorkit.exporter.quantize.int4 import quantize_int4
+from mirrorkit.exporter.quantize.int8 import quantize_int8
 from mirrorkit.exporter.result import VariantResult
-from mirrorkit.model import SentenceEncoder
+from mirrorkit.formats.bundle import VARIANT_FILES, Graph, Precision
+from mirrorkit.model.encoder import SentenceEncoder
+from mirrorkit.progress import Progress
+from mirrorkit.text.ragged import RaggedIds
 from mirrorkit.verification.graphs import external_files, graph_kind
 from mirrorkit.verification.problem import Problem, Stage
+from mirrorkit.verification.proof import Reference, Verification
 from mirrorkit.verification.thresholds import Thresholds
-from mirrorkit.verification.verify import Contract, Reference, Verification, verify_graph
+from mirrorkit.verification.verify import Contract, verify_graph
 
 PLAIN = "fp32"
 FUSED = {"fp32": "fp32-fused", "int8": "int8-fused"}  # of which graph, and its name
 PORTABLE = (PLAIN, "fp16")  # promised to be of standard operators alone
-
-
-class Progress(Protocol):
-    """Told what is going on; `mirrorkit.console` shows it in the terminal."""
-
-    def phase(self, name: str) -> None:
-        """Begin a phase."""
 
 
 class _NothingToFuseError(Exception):
@@ -46,17 +41,17 @@ class VariantMaker:
     encoder: SentenceEncoder
     draft: Path
     opset: int
-    calibration: RaggedIds
+    sample: Sequence[str]  # texts to calibrate on
     reference: Reference
     limits: Mapping[Precision, Thresholds]
     progress: Progress
+    notes: list[str] = field(default_factory=list)  # for the user: what was left as it is, and why
 
     def make_all(self, wanted: Sequence[Precision], optimize: bool) -> tuple[dict[str, VariantResult], list[str]]:
         """Return the results by variant; the plain fp32 graph is made first, for the others come from it."""
-        notes: list[str] = []
         variants = {PLAIN: self.attempt(PLAIN)}
         if not variants[PLAIN].published:
-            return variants, notes
+            return variants, self.notes
         for name in (str(precision) for precision in Precision if precision in wanted):
             if name not in variants:
                 variants[name] = self.attempt(name)
@@ -64,11 +59,11 @@ class VariantMaker:
                 try:
                     variants[FUSED[name]] = self.attempt(FUSED[name])
                 except _NothingToFuseError:
-                    notes.append(f"no {FUSED[name]} graph: nothing in this architecture's graph can be fused")
+                    self.notes.append(f"no {FUSED[name]} graph: nothing in this architecture's graph can be fused")
         if Precision.FP32 not in wanted:
             remove_variant(self.draft, PLAIN)
             del variants[PLAIN]
-        return variants, notes
+        return variants, self.notes
 
     def attempt(self, name: str) -> VariantResult:
         """Make and verify a variant; one that fails is removed from the draft."""
@@ -96,9 +91,14 @@ class VariantMaker:
         problems = tuple(replace(problem, where=name) for problem in problems)
         return VariantResult(name, VARIANT_FILES[name], size, verification, problems, time.perf_counter() - start)
 
+    @cached_property
+    def _calibration(self) -> RaggedIds:
+        return stirred(self.encoder.tokenize([*self.sample, *CHARACTERS]), ordinary_tokens(self.encoder.tokenizer))
+
     def _contract(self) -> Contract:
         e = self.encoder
-        return Contract(e.dim, e.max_length, e.pooling, int(e.tokenizer.pad_token_id))
+        pad_id, pools_only = int(e.tokenizer.pad_token_id), e.layout.pools_only
+        return Contract(e.dim, e.max_length, e.pooling, pad_id, e.width, pools_only)
 
     def file(self, name: str) -> Path:
         return self.draft / VARIANT_FILES[name]
@@ -110,29 +110,23 @@ class VariantMaker:
         return tuple(path for path in data if path.name in allowed)
 
     def _makers(self) -> dict[str, Callable[[Path], object]]:
-        plain, texts = self.file(PLAIN), self.calibration
+        plain = self.file(PLAIN)
         pad_id = int(self.encoder.tokenizer.pad_token_id)
         return {
             PLAIN: lambda out: export_onnx(self.encoder, out, opset=self.opset),
             "fp16": lambda out: export_onnx(self.encoder, out, opset=self.opset, half=True),
-            "int8": lambda out: quantize_int8(plain, out, texts, pad_id=pad_id),
-            "int4": lambda out: quantize_int4(plain, out, texts, pad_id=pad_id),
+            "int8": lambda out: quantize_int8(plain, out, self._calibration, pad_id=pad_id),
+            "int4": lambda out: quantize_int4(plain, out, self._calibration, pad_id=pad_id),
             **{fused: partial(self._fuse, source) for source, fused in FUSED.items()},
         }
 
     def _fuse(self, source: str, out: Path) -> None:
-        heads = int(self.encoder.backbone.config.num_attention_heads)
-        report = fuse(self.file(source), out, num_heads=heads, hidden_size=self.encoder.dim)
-        if not (report.attention or report.residual_sum or report.bias_gelu):
+        heads = int(getattr(self.encoder.backbone.config, "num_attention_heads", 0))
+        report = fuse(self.file(source), out, num_heads=heads, hidden_size=self.encoder.width)
+        self.notes += [f"{FUSED[source]}: {reason}" for reason in report.reasons()]
+        if not report.fused:
             remove_variant(self.draft, FUSED[source])
             raise _NothingToFuseError
-
-
-def ordinary_tokens(tokenizer: Any) -> list[int]:
-    """Return the ids of the tokens that text is made of: neither special nor set aside by the tokenizer's makers."""
-    special = set(tokenizer.all_special_ids)
-    vocabulary = tokenizer.get_vocab().items()
-    return sorted(i for token, i in vocabulary if i not in special and not token.startswith("[unused"))
 
 
 def remove_variant(draft: Path, name: str) -> None:

@@ -2,51 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mirrorkit.batching import Ints, RaggedIds, homogeneous_chunks, pad_batch
-from mirrorkit.bundle import TOKENIZER, read_bundle
 from mirrorkit.errors import BundleError, ConfigError
+from mirrorkit.formats.bundle import TOKENIZER, read_bundle
 from mirrorkit.paths import local_path
-from mirrorkit.runtime.opening import Opened, open_folder, open_for_engine
-from mirrorkit.runtime.session import Floats, Session, check_device, open_session
-from mirrorkit.runtime.texts import chunks, strings
+from mirrorkit.progress import Progress
+from mirrorkit.runtime.encoding import Call, Encoding
+from mirrorkit.runtime.hub import folder_of
+from mirrorkit.runtime.opening import Opened, open_folder, open_for_engine, plain_instead
+from mirrorkit.runtime.ort import check_device
+from mirrorkit.runtime.output import Array
+from mirrorkit.runtime.pairwise import pairwise
+from mirrorkit.runtime.pooling import PooledOutside
+from mirrorkit.runtime.progress import bar
+from mirrorkit.runtime.session import open_session
+from mirrorkit.runtime.tensorrt.options import Tensorrt
+from mirrorkit.text.ragged import Ints
+from mirrorkit.text.strings import chunks, strings
 
 if TYPE_CHECKING:
-    from mirrorkit.runtime.tensorrt_provider import TensorrtOptions
+    from mirrorkit.runtime.tensorrt.provider import ProviderOptions
 
-# Padding included. More makes a batch no faster on a CPU, where each thread has a batch of its own, and takes memory.
-BATCH_TOKENS = {"cpu": 512, "cuda": 16_384}
-PASS_COST = 16  # tokens of padding that cost as much as another pass through the graph
+log = logging.getLogger(__name__)
+
 CHUNK = 4096  # texts; enough for batches of one length, and 6 MB of vectors of 384 dimensions
-
-OnProgress = Callable[[int], None]  # texts just done
 
 
 class Encoder:
     """A bundle, or an ONNX folder made by others, opened for use.
 
-    `variant` is `auto` (the fastest one for the device that verification let pass), `fp32` (the fused graph where
-    there is one), `fp16`, `int8`, `int4`, the exact name of a variant, or its file in the folder. `device` is `cpu`
-    (the default) or `cuda`; `threads` None means the physical cores this process may use. With `verify` the chosen
-    files are held against their recorded hashes first.
+    `folder` may also be the id of a bundle on the Hugging Face hub, `owner/name`: what the variant needs of it is
+    fetched into the hub's cache, of the branch, tag or commit `revision`. A folder of that name goes first, and nothing
+    is fetched where there is one. `variant` is `auto` (the fastest one for the device that verification let pass),
+    `fp32` (the fused graph where there is one), `fp16`, `int8`, `int4`, the exact name of a variant, or its file in the
+    folder. `device` is `cpu` (the default) or `cuda`; `threads` None means the physical cores this process may use.
+    With `verify` the chosen files are held against their recorded hashes first; nothing else of the folder has to be
+    there.
 
-    With `engine`, the folder of a TensorRT engine made of this bundle, `variant` is `tensorrt`. An engine that is for
-    another GPU, library or bundle is refused, or mended by `rebuild`, which is called with the folders of bundle and
-    engine (`mirrorkit.rebuild_engine` is such a function). Without one, `provider="tensorrt"` leaves it to ONNX
-    Runtime to build an engine of the graph, which it keeps below `engine_cache` (None: in the user's cache folder).
-    Either means `cuda`.
+    With `tensorrt` TensorRT runs the bundle, on `cuda`: an engine made of it, which is the variant `tensorrt`, or
+    ONNX Runtime's provider, which builds an engine of the chosen graph. An engine that is for another GPU, library or
+    bundle is refused, or mended by `tensorrt.rebuild`.
 
-    Threads may share an encoder. It can be pickled, and a child made by fork opens it anew on first use; on a GPU it
+    Threads may share an encoder. It can be pickled, and a child made by fork reopens it on first use; on a GPU it
     must be made by spawn.
 
     Raises BundleError for a folder or engine that cannot be used, ConfigError for a variant, device or provider that
-    is not there.
+    is missing.
+
+    >>> from mirrorkit import Encoder
+    >>> encoder = Encoder("bundle", "int8")
+    >>> vectors = encoder.encode(["A cat sits on the mat.", "Somebody plays the violin."])
+    >>> vectors.shape, str(vectors.dtype), encoder.variant
+    ((2, 384), 'float32', 'int8-fused')
+    >>> encoder.similarity(vectors, vectors).shape
+    (2, 2)
     """
 
     def __init__(
@@ -57,250 +71,225 @@ class Encoder:
         threads: int | None = None,
         *,
         verify: bool = True,
-        provider: str | None = None,
-        engine: str | Path | None = None,
-        rebuild: Callable[[Path, Path], object] | None = None,
-        engine_cache: str | Path | None = None,
+        tensorrt: Tensorrt | None = None,
+        revision: str | None = None,
     ) -> None:
+        tensorrt = tensorrt and tensorrt.absolute()
+        device = _device(variant, device, tensorrt)
+        folder = folder_of(folder, variant, "tensorrt" if tensorrt else device, revision=revision)
+        self.folder = local_path(folder).absolute()
         self._state = {
-            "folder": Path(folder).expanduser().absolute(),
+            "folder": self.folder,
             "variant": variant,
             "device": device,
             "threads": threads,
             "verify": verify,
-            "provider": provider,
-            "engine": engine and Path(engine).expanduser().absolute(),
-            "rebuild": rebuild,
-            "engine_cache": engine_cache and Path(engine_cache).expanduser().absolute(),
+            "tensorrt": tensorrt,
         }
-        device = _device(variant, device, provider, engine)
-        session: Session  # or an EngineSession, which offers what is used of one here
-        if engine is not None:
-            opened, session = _open_engine(folder, Path(engine), rebuild, verify)
-        else:
-            opened = open_folder(folder, variant, provider or device, verify=verify)
-            options = _tensorrt(opened, engine_cache) if provider else None
-            session = open_session(opened.file, device=device, threads=threads, tensorrt=options)
-        self.folder = Path(folder).expanduser().absolute()
+        self._encoding = _open(folder, variant, device, threads, verify, tensorrt)
+        opened = self._encoding.opened
         self.variant = opened.variant
         self.max_length = opened.max_length  # tokens, special ones included; longer text is cut
         self.files = opened.files  # what decides the vectors
-        self._opened = opened
-        self._session = session
-        self.dim = self._dim()  # length of a vector
+        self.usage = opened.usage  # prompts, and what can be said of the vectors
+        self.dim = self._encoding.dim  # length of a vector
 
     def encode(
         self,
         texts: Iterable[str],
         *,
-        normalize: bool = True,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+        output_type: str = "float32",
         batch_tokens: int | None = None,
+        progress: Progress | None = None,
         show_progress: bool = False,
-        on_progress: OnProgress | None = None,
-    ) -> Floats:
-        """Return vectors float32 [n, dim], in the order of `texts`: any iterable of strings.
+    ) -> Array:
+        """Return vectors [n, dim], float32 unless asked otherwise, in the order of `texts`: any iterable of strings.
 
-        Batches hold texts of similar length and at most `batch_tokens` tokens, padding included (None: what suits the
-        device). On a CPU as many batches run at a time as the encoder has threads. `on_progress` is
-        called with the number of texts just done. Raises TypeError for anything but strings, naming the index;
-        ConfigError for `normalize=False` where the graph itself normalises, as it does in every bundle.
+        `prompt` is put before each text, or the model's own prompt of the name `prompt_name`, else its default prompt.
+        `truncate_dim` keeps that many leading components. `normalize` brings what is left to unit length; None leaves
+        it as the model has it. `output_type` is float32, float16, int8 or uint8 (a component's place between its lowest
+        and highest value over the calibration texts of the export, in 255 steps), binary or ubinary (a bit a component,
+        eight to a byte: [n, dim / 8]); the numbers are those of sentence-transformers' `quantize_embeddings`, given the
+        same ranges. Batches hold texts of similar length and at most `batch_tokens` tokens, padding
+        included (None: what suits the device). On a CPU as many batches run at a time as the encoder has threads.
+        `progress` is told of every batch; `show_progress` draws a bar in its place.
+
+        Raises TypeError for anything but strings, naming the index; ConfigError for a prompt that the model does not
+        have, for `normalize=False` where the graph itself normalises, and for int8 and uint8 where the bundle has no
+        ranges or `normalize` changes lengths.
+
+        >>> from mirrorkit import Encoder
+        >>> bits = Encoder("bundle").encode(["A cat sits on the mat."], output_type="ubinary")
+        >>> bits.shape, str(bits.dtype)
+        ((1, 48), 'uint8')
         """
-        budget = self._check(normalize, batch_tokens)
-        return self._encode(list(strings(texts, "encode")), 0, normalize, budget, show_progress, on_progress)
+        call = self._encoding.call(prompt, prompt_name, normalize, truncate_dim, batch_tokens, output_type)
+        whole = list(strings(texts, "encode"))
+        with bar() if show_progress else nullcontext(progress) as told:
+            return self._encoding.encode(whole, call, progress=told)
+
+    def encode_query(
+        self,
+        texts: Iterable[str],
+        *,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+        output_type: str = "float32",
+    ) -> Array:
+        """Return vectors as `encode` does, of queries: with the prompt `query` if the model has it, else none."""
+        return self.encode(
+            texts, prompt_name="query", normalize=normalize, truncate_dim=truncate_dim, output_type=output_type
+        )
+
+    def encode_document(
+        self,
+        texts: Iterable[str],
+        *,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+        output_type: str = "float32",
+    ) -> Array:
+        """Return vectors as `encode` does, of documents: with the prompt `document` if the model has it, else none."""
+        return self.encode(
+            texts, prompt_name="document", normalize=normalize, truncate_dim=truncate_dim, output_type=output_type
+        )
+
+    def count_tokens(self, texts: Iterable[str], *, prompt: str | None = None, prompt_name: str | None = None) -> Ints:
+        """Return how many tokens the model sees of each text, int64 [n]: prompt and special tokens included, cut.
+
+        A text of `max_length` tokens may have been longer. Raises TypeError and ConfigError as `encode` does.
+
+        >>> from mirrorkit import Encoder
+        >>> encoder = Encoder("bundle")
+        >>> encoder.count_tokens(["A cat sits on the mat.", ""]).tolist(), encoder.max_length
+        ([10, 2], 128)
+        """
+        before = self.usage.prompt(prompt, prompt_name)
+        return self._encoding.opened.tokenizer.ids(list(strings(texts, "count_tokens")), before).lengths
+
+    def similarity(self, a: Array, b: Array) -> Array:
+        """Return how alike each of the vectors [n, dim] is to each of [m, dim] by the model's own function, [n, m].
+
+        Of distances it is the negative, so that more is always more alike. Vectors are float32 or float16; those of
+        other output types stand on scales of their own.
+        """
+        return pairwise(a, b, self.usage.similarity)
 
     def encode_iter(
         self,
         texts: Iterable[str],
         *,
         chunk: int = CHUNK,
-        normalize: bool = True,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+        output_type: str = "float32",
         batch_tokens: int | None = None,
-    ) -> Iterator[Floats]:
-        """Yield vectors float32 [m, dim] for each `chunk` texts in turn, reading no further ahead than that."""
-        return (
-            vectors for _, vectors in self.blocks(texts, chunk=chunk, normalize=normalize, batch_tokens=batch_tokens)
+    ) -> Iterator[Array]:
+        """Yield vectors [m, dim], as `encode` returns them, for each `chunk` texts in turn.
+
+        No further ahead is read than that.
+
+        >>> from mirrorkit import Encoder
+        >>> with open("corpus.txt") as lines:
+        ...     [len(vectors) for vectors in Encoder("bundle").encode_iter(lines, chunk=200)]
+        [200, 200, 80]
+        """
+        blocks = self.blocks(
+            texts,
+            chunk=chunk,
+            prompt=prompt,
+            prompt_name=prompt_name,
+            normalize=normalize,
+            truncate_dim=truncate_dim,
+            output_type=output_type,
+            batch_tokens=batch_tokens,
         )
+        return (vectors for _, vectors in blocks)
 
     def blocks(
         self,
         texts: Iterable[str],
         *,
         chunk: int = CHUNK,
-        normalize: bool = True,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+        output_type: str = "float32",
         batch_tokens: int | None = None,
         first: int = 0,
-    ) -> Iterator[tuple[list[str], Floats]]:
+    ) -> Iterator[tuple[list[str], Array]]:
         """Yield each `chunk` texts in turn together with their vectors; an error counts texts from `first` on."""
-        budget = self._check(normalize, batch_tokens)
+        call = self._encoding.call(prompt, prompt_name, normalize, truncate_dim, batch_tokens, output_type)
         if chunk < 1:
             raise ConfigError(f"chunk {chunk}: must be at least 1")
-        return self._blocks(chunks(strings(texts, "encode_iter"), chunk), first, normalize, budget)
+        return self._blocks(chunks(strings(texts, "encode_iter"), chunk), first, call)
 
-    def _blocks(
-        self, blocks: Iterator[list[str]], done: int, normalize: bool, batch_tokens: int
-    ) -> Iterator[tuple[list[str], Floats]]:
+    def _blocks(self, blocks: Iterator[list[str]], done: int, call: Call) -> Iterator[tuple[list[str], Array]]:
         for block in blocks:
-            yield block, self._encode(block, done, normalize, batch_tokens, False, None)
+            yield block, self._encoding.encode(block, call, first=done)
             done += len(block)
-
-    def _encode(
-        self,
-        texts: Sequence[str],
-        first: int,
-        normalize: bool,
-        batch_tokens: int,
-        show_progress: bool,
-        on_progress: OnProgress | None,
-    ) -> Floats:
-        if len(texts) == 1:
-            vectors = self._encode_one(texts[0], first)
-            if on_progress:
-                on_progress(1)
-        else:
-            vectors = self._encode_many(texts, first, batch_tokens, show_progress, on_progress)
-        if normalize and not self._opened.normalized:
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return vectors
-
-    def _encode_one(self, text: str, first: int) -> Floats:
-        """Return the vector float32 [1, dim] of one text.
-
-        What puts many texts into batches would cost as much here as tokenising: a pass pushes all of it out of the
-        processor's caches, so that it comes from memory each time.
-        """
-        found = self._opened.tokenizer.ids_of(text)
-        ids = np.array([found or [self._opened.pad_id]], dtype=np.int64)
-        mask = np.ones_like(ids) if found else np.zeros_like(ids)
-        return self._finite(self._session.run(ids, mask), np.zeros(1, dtype=np.int64), first)
-
-    def _encode_many(
-        self,
-        texts: Sequence[str],
-        first: int,
-        batch_tokens: int,
-        show_progress: bool,
-        on_progress: OnProgress | None,
-    ) -> Floats:
-        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
-        ids = self._opened.tokenizer.ids(texts)
-        with _bar(len(texts)) if show_progress else nullcontext() as bar:
-            for rows, values in self._run_all(ids, first, batch_tokens):
-                vectors[rows] = values
-                for report in (bar, on_progress):
-                    if report:
-                        report(len(rows))
-        return vectors
-
-    def _run_all(self, ids: RaggedIds, first: int, batch_tokens: int) -> Iterator[tuple[Ints, Floats]]:
-        """Yield the rows of each batch with their vectors.
-
-        Threads that work on batches of their own need not wait for one another after every layer, as those that
-        share a batch must.
-        """
-        batches = list(_batches(ids.lengths, batch_tokens, self._session.max_rows))
-        callers = min(self._session.threads, len(batches)) if self._session.device == "cpu" else 1
-        if callers < 2:
-            for rows in batches:
-                yield rows, self._run(self._session, ids, rows, first)
-            return
-        from concurrent.futures import ThreadPoolExecutor
-
-        session = self._session.for_callers()
-        pool = ThreadPoolExecutor(callers)
-        try:
-            yield from zip(batches, pool.map(lambda rows: self._run(session, ids, rows, first), batches), strict=True)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-    def _run(self, session: Session, ids: RaggedIds, rows: Ints, first: int) -> Floats:
-        longest = int(ids.lengths[rows].max())
-        vectors = session.run(*pad_batch(ids, rows, self._opened.pad_id, longest or 1))
-        return self._finite(vectors, rows, first)
-
-    def _finite(self, vectors: Floats, rows: Ints, first: int) -> Floats:
-        if not np.isfinite(vectors).all():
-            bad = rows[~np.isfinite(vectors).all(axis=1)].min() + first
-            raise BundleError(f"{self._opened.file}: the vector of texts[{bad}] holds values that are no numbers")
-        return vectors
-
-    def _check(self, normalize: bool, batch_tokens: int | None) -> int:
-        if batch_tokens is None:
-            batch_tokens = BATCH_TOKENS[self._session.device]
-        if batch_tokens < 1:
-            raise ConfigError(f"batch_tokens {batch_tokens}: must be at least 1")
-        if self._opened.normalized and not normalize:
-            raise ConfigError(
-                "normalize=False: the graph of a bundle normalises by itself, so the pooled length is not to be had"
-            )
-        return batch_tokens
-
-    def _dim(self) -> int:
-        """Return the length of a vector; a graph that does not tell is tried out."""
-        told = self._session.signature.dim
-        if told is None:
-            one_token = np.zeros((1, 1), dtype=np.int64)
-            told = int(self._session.run(one_token, one_token + 1).shape[-1])
-        if self._opened.dim not in (None, told):
-            raise BundleError(f"{self._opened.file}: gives {told} dimensions, mirrorkit.json says {self._opened.dim}")
-        return told
 
     def __getstate__(self) -> dict[str, Any]:
         return self._state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]  # opening is all that there is to restore
+        self.__init__(**state)  # type: ignore[misc]  # there is nothing else to restore
 
     def __repr__(self) -> str:
         return f"Encoder({str(self.folder)!r}, variant={self.variant!r}, dim={self.dim}, max_length={self.max_length})"
 
 
-def _batches(lengths: Ints, budget: int, max_rows: int | None = None) -> Iterator[Ints]:
-    """Yield rows, longest first, in batches of about one length and at most `budget` tokens (one text at the least)."""
-    for rows in homogeneous_chunks(lengths, PASS_COST):
-        count = max(1, budget // max(1, int(lengths[rows].max())))
-        count = min(count, max_rows or count)
-        for start in range(0, len(rows), count):
-            yield rows[start : start + count]
+def _open(
+    folder: str | Path, variant: str, device: str, threads: int | None, verify: bool, tensorrt: Tensorrt | None
+) -> Encoding:
+    """Open the engine, or else the graph of a variant."""
+    if tensorrt is not None and tensorrt.engine is not None:
+        from mirrorkit.runtime.tensorrt.session import open_engine
+
+        bundle = read_bundle(local_path(folder))
+        engine = open_engine(local_path(tensorrt.engine), bundle, verify=verify, rebuild=tensorrt.rebuild)
+        return Encoding(open_for_engine(bundle, engine.file, engine.max_length, verify=verify), engine)
+    opened = open_folder(folder, variant, "tensorrt" if tensorrt else device, verify=verify)
+    options = _provider_options(opened, tensorrt) if tensorrt else None
+    try:
+        session = open_session(opened.file, device=device, threads=threads, tensorrt=options)
+    except BundleError as err:
+        plain = plain_instead(local_path(folder), opened, device, verify=verify)
+        if plain is None:
+            raise
+        log.warning("%s; %s is run in the place of %s", err, plain.variant, opened.variant)
+        opened, session = plain, open_session(plain.file, device=device, threads=threads)
+    if session.signature.pooled is None and opened.pooling is not None:
+        return Encoding(opened, PooledOutside(session, opened.pooling, normalized=False))
+    return Encoding(opened, session)
 
 
-def _device(variant: str, device: str | None, provider: str | None, engine: str | Path | None) -> str:
+def _provider_options(opened: Opened, tensorrt: Tensorrt) -> ProviderOptions:
+    from mirrorkit.runtime.tensorrt.provider import provider_options
+
+    files = [file for file in opened.files if file.name != TOKENIZER]
+    return provider_options(files, opened.max_length, local_path(tensorrt.cache) if tensorrt.cache else None)
+
+
+def _device(variant: str, device: str | None, tensorrt: Tensorrt | None) -> str:
     """Return the device; raises ConfigError for options that exclude one another."""
-    if provider not in (None, "tensorrt"):
-        raise ConfigError(f"provider {provider!r}: must be tensorrt; without it ONNX Runtime runs on the device itself")
-    if engine is None and variant == "tensorrt":
+    engine = tensorrt is not None and tensorrt.engine is not None
+    if variant == "tensorrt" and not engine:
         raise ConfigError(
             "variant tensorrt: give the folder of its engine too; mirrorkit engine BUNDLE -o DIR makes one"
         )
-    if engine is not None and (provider or variant not in ("auto", "tensorrt")):
-        other = f"provider {provider}" if provider else f"variant {variant}"
-        raise ConfigError(f"{other}: not together with an engine, which is a variant of its own, tensorrt")
-    gpu = engine is not None or provider is not None
+    if engine and variant not in ("auto", "tensorrt"):
+        raise ConfigError(f"variant {variant}: cannot be combined with an engine, which is the variant tensorrt")
     if device is None:
-        return "cuda" if gpu else "cpu"
+        return "cuda" if tensorrt else "cpu"
     check_device(device)
-    if gpu and device != "cuda":
-        raise ConfigError(f"device {device}: TensorRT runs on cuda alone")
+    if tensorrt and device != "cuda":
+        raise ConfigError(f"device {device}: TensorRT runs only on cuda")
     return device
-
-
-def _open_engine(
-    folder: str | Path, engine: Path, rebuild: Callable[[Path, Path], object] | None, verify: bool
-) -> tuple[Opened, Any]:
-    from mirrorkit.runtime.tensorrt import open_engine
-
-    session = open_engine(local_path(engine), read_bundle(local_path(folder)), verify=verify, rebuild=rebuild)
-    return open_for_engine(folder, session.file, session.max_length, verify=verify), session
-
-
-def _tensorrt(opened: Opened, cache: str | Path | None) -> TensorrtOptions:
-    from mirrorkit.runtime.tensorrt_provider import tensorrt_options
-
-    files = [file for file in opened.files if file.name != TOKENIZER]
-    return tensorrt_options(files, opened.max_length, local_path(cache) if cache else None)
-
-
-def _bar(total: int) -> Any:
-    """Return a context whose value, called with a number of texts, moves a bar on stderr."""
-    from mirrorkit.runtime.progress import bar
-
-    return bar(total)

@@ -1,4 +1,4 @@
-"""Cosines between a few texts, for a quick look."""
+"""How alike a few texts are, for a quick look."""
 
 from __future__ import annotations
 
@@ -8,30 +8,45 @@ from pathlib import Path
 
 from mirrorkit.errors import ConfigError
 from mirrorkit.runtime.encoder import Encoder
-from mirrorkit.runtime.session import Floats
+from mirrorkit.text.ragged import Floats
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """Texts and the cosine of each with each other."""
+    """Texts and how alike each is to each other by the model's own function."""
 
     variant: str
     texts: Sequence[str]
-    cosines: Floats  # [n, n]
+    function: str  # cosine, dot, or a distance below zero: euclidean, manhattan
+    values: Floats  # [n, n]
 
     def as_dict(self) -> dict[str, object]:
-        return {"variant": self.variant, "texts": list(self.texts), "cosines": self.cosines.tolist()}
+        return {
+            "variant": self.variant,
+            "texts": list(self.texts),
+            "function": self.function,
+            "values": self.values.tolist(),
+        }
 
     def lines(self) -> Iterator[str]:
-        """Yield the cosine of the first text with each of the others."""
-        pairs = zip(self.cosines[0, 1:].tolist(), self.texts[1:], strict=True)
-        return (f"{cosine:.4f}  {text}" for cosine, text in pairs)
+        """Yield how alike the first text is to each of the others."""
+        pairs = zip(self.values[0, 1:].tolist(), self.texts[1:], strict=True)
+        return (f"{value:.4f}  {text}" for value, text in pairs)
 
 
-def compare(bundle: str | Path, texts: Sequence[str], *, variant: str = "auto") -> Similarity:
-    """Return the cosines of `texts`. Raises ConfigError for fewer than two of them."""
+def similarity(
+    bundle: str | Path,
+    texts: Sequence[str],
+    *,
+    variant: str = "auto",
+    prompt: str | None = None,
+    prompt_name: str | None = None,
+    truncate_dim: int | None = None,
+    revision: str | None = None,
+) -> Similarity:
+    """Return how alike `texts` are, the options being those of `Encoder`; raises ConfigError for fewer than two."""
     if len(texts) < 2:
-        raise ConfigError("similarity takes two texts or more")
-    encoder = Encoder(bundle, variant)
-    vectors = encoder.encode(texts)
-    return Similarity(encoder.variant, texts, vectors @ vectors.T)
+        raise ConfigError("similarity needs at least two texts")
+    encoder = Encoder(bundle, variant, revision=revision)
+    vectors = encoder.encode(texts, prompt=prompt, prompt_name=prompt_name, truncate_dim=truncate_dim)
+    return Similarity(encoder.variant, texts, encoder.usage.similarity, encoder.similarity(vectors, vectors))

@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import heapq
 import logging
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mirrorkit.errors import ConfigError, CorpusError
-from mirrorkit.paths import local_path
-from mirrorkit.readers import Record, Source
+from mirrorkit.paths import is_there
+from mirrorkit.text.files import Source, source_of
+from mirrorkit.text.memory import memory_records
+from mirrorkit.text.readers import TextSource
+from mirrorkit.text.reading import Reading
+from mirrorkit.text.strings import replace_surrogates
+from mirrorkit.text.understood import understood
+from mirrorkit.text.units import Record, Unit, as_unit, divided
 
 log = logging.getLogger(__name__)
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell them, but they are no characters
 
 
 @dataclass(frozen=True)
@@ -31,9 +35,19 @@ class Corpus:
     rows: int  # read, before anything was left out
     blank: int
     repeats: int
+    unit: Unit = Unit.LINE
+    skipped: tuple[str, ...] = ()  # files of a folder that were not read, each with the reason
+    in_order: bool = True  # neighbours in the file are neighbours here
+    understood: str = ""  # what the file was taken for and what was found in it, in a line for people
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def take(self, rows: Iterable[int]) -> Corpus:
+        """Return the corpus with these rows alone."""
+        kept = list(rows)
+        partners = None if self.partners is None else [self.partners[i] for i in kept]
+        return replace(self, texts=[self.texts[i] for i in kept], partners=partners)
 
 
 @dataclass
@@ -42,17 +56,24 @@ class _Counts:
     blank: int = 0
 
 
+Given = str | Path | Iterable[Any]  # a file, folder or pattern, several of them, or texts in memory
+
+
 def load_corpus(
-    corpus: str | Path | Sequence[str],
+    corpus: Given,
     *,
     pairs: bool = False,
+    unit: str | None = None,
     text_column: str | None = None,
     limit: int | None = None,
     keep_repeats: bool = False,
     seed: int = 42,
+    reading: Reading | None = None,
 ) -> Corpus:
-    """Read a file (`-` is standard input) or take strings that are already in memory.
+    """Read files (`-` is standard input), the .txt and .md files of folders, or what is in memory already.
 
+    `unit` says what a string is: line, sentence, paragraph or document (a whole file of plain text, a whole field of
+    csv, json and parquet); None is document for a folder and line for all else, which leaves fields whole as well.
     White space is folded, blank rows are skipped and counted, repeated rows dropped unless `keep_repeats`. `limit`
     keeps that many rows, drawn evenly from the whole file in memory that grows with `limit` alone. `text_column` is a
     column's name or 1-based number, two of them with a comma for `pairs`.
@@ -62,41 +83,79 @@ def load_corpus(
     if limit is not None and limit < 2:
         raise ConfigError(f"limit {limit}: must be at least 2")
     width = 2 if pairs else 1
-    columns = [c.strip() for c in text_column.split(",")] if text_column else None
+    columns = tuple(c.strip() for c in text_column.split(",")) if text_column else None
     if columns and len(columns) != width:
         raise ConfigError(f"text_column {text_column!r}: must name {width} column{'s' * pairs}")
+    if pairs and unit not in (None, Unit.LINE):
+        raise ConfigError(f"unit {unit!r}: a pair is a line; give `unit=line`")
+    reading = replace(reading or Reading(), columns=columns)
     counts = _Counts()
-    if isinstance(corpus, (str, Path)):
-        source = Source(str(local_path(corpus)) if corpus != "-" else "-", columns, width)
+    source: Source
+    files = _files(corpus)
+    if files is not None:
+        source, piece = source_of(files, reading=reading, width=width, unit=unit)
         rows = source.records()
     else:
-        source = Source("strings", None, width)
+        assert not isinstance(corpus, (str, Path))
+        piece = as_unit(unit or Unit.LINE)
+        source = TextSource("strings in memory", reading, width)
         rows = _from_memory(corpus, source)
-    cleaned = _clean(rows, counts)
+    cleaned = _clean(rows if piece is Unit.LINE else divided(rows, piece), counts)
     kept, repeats = _sample(cleaned, limit, keep_repeats, seed) if limit else _distinct(cleaned, keep_repeats)
     distinct = len(set(kept))
     if distinct < 2:
-        raise CorpusError(f"{source.name}: {distinct or 'no'} usable string; training needs at least 2 distinct ones")
-    name = source.name if isinstance(corpus, (str, Path)) else "strings in memory"
-    texts = [row[0] for row in kept]
-    partners = [row[1] for row in kept] if pairs else None
-    return Corpus(texts, partners, name, source.sha256, source.size, counts.rows, counts.blank, repeats)
+        smaller = "; of one document, `unit=paragraph` makes many" if piece is Unit.DOCUMENT and distinct else ""
+        raise CorpusError(
+            f"{source.name}: {distinct or 'no'} usable string; training needs at least 2 distinct ones{smaller}"
+        )
+    found = Corpus(
+        texts=[row[0] for row in kept],
+        partners=[row[1] for row in kept] if pairs else None,
+        name=source.name,
+        sha256=source.sha256,
+        size=source.size,
+        rows=counts.rows,
+        blank=counts.blank,
+        repeats=repeats,
+        unit=piece,
+        skipped=tuple(source.skipped),
+        in_order=limit is None,
+        understood=understood(source, counts.rows, counts.blank, repeats, sample=len(kept) if limit else None),
+    )
+    log.info("%s", found.understood)
+    return found
 
 
-def _from_memory(texts: Sequence[str], source: Source) -> Iterator[Record]:
-    if source.width == 2:
-        raise ConfigError("pairs are read from a file of two columns or of a||b lines")
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"corpus[{index}] is {type(text).__name__}, not str")
-        source.feed(text.encode("utf-8", "surrogatepass") + b"\n")
-        yield (text,)
+def _files(corpus: Given) -> list[str | Path] | None:
+    """Return the paths that were given; None for texts in memory.
+
+    Raises ConfigError for strings that are all names of files: they would be trained on as texts.
+    """
+    if isinstance(corpus, (str, Path)):
+        return [corpus]
+    if not isinstance(corpus, (list, tuple)) or not corpus:
+        return None
+    if all(isinstance(one, Path) for one in corpus):
+        return list(corpus)
+    if all(isinstance(one, str) and is_there(one) for one in corpus):
+        raise ConfigError(
+            f"corpus {corpus[0]!r}: must be a text, and all {len(corpus)} strings are names of files; to read the "
+            "files give paths: [Path(name), …]"
+        )
+    return None
+
+
+def _from_memory(corpus: Iterable[Any], source: TextSource) -> Iterator[Record]:
+    source.layout.append("from memory")
+    for row in memory_records(corpus, source.reading.columns, source.width):
+        source.feed("\0".join(row).encode("utf-8", "surrogatepass") + b"\n")
+        yield row
 
 
 def _clean(rows: Iterable[Record], counts: _Counts) -> Iterator[Record]:
     for row in rows:
         counts.rows += 1
-        folded = tuple(" ".join(_LONE_SURROGATE.sub("\ufffd", text).split()) for text in row)
+        folded = tuple(" ".join(replace_surrogates(text).split()) for text in row)
         if all(folded):
             yield folded
         else:
@@ -104,11 +163,14 @@ def _clean(rows: Iterable[Record], counts: _Counts) -> Iterator[Record]:
 
 
 def _distinct(rows: Iterable[Record], keep_repeats: bool) -> tuple[list[Record], int]:
-    everything = list(rows)
     if keep_repeats:
-        return everything, 0
-    distinct = list(dict.fromkeys(everything))
-    return distinct, len(everything) - len(distinct)
+        return list(rows), 0
+    distinct: dict[Record, None] = {}
+    count = 0
+    for row in rows:
+        count += 1
+        distinct[row] = None
+    return list(distinct), count - len(distinct)
 
 
 def _sample(rows: Iterable[Record], limit: int, keep_repeats: bool, seed: int) -> tuple[list[Record], int]:

@@ -48,7 +48,7 @@ def _projections(backbone: nn.Module) -> list[nn.Module]:
         m for name, m in backbone.named_modules() if isinstance(m, nn.Linear) and _PROJECTION.search(name)
     ]
     if not found:
-        raise ModelError(f"{type(backbone).__name__}: drophead does not know its attention layers; use --drophead 0")
+        raise ModelError(f"{type(backbone).__name__}: drophead does not know its attention layers; use `drophead=0`")
     return found
 
 
@@ -64,7 +64,7 @@ def _hook(heads: int, p: float) -> Any:
     return drop
 
 
-def head_scale(batch: int, heads: int, p: float, device: Any = None) -> Tensor:
+def head_scale(batch: int, heads: int, p: float, device: torch.device | None = None) -> Tensor:
     """Draw the factor of every head, [batch, heads]: 0 where dropped, heads / kept elsewhere."""
     keep = torch.rand(batch, heads, device=device) >= p
     spared = nn.functional.one_hot(torch.randint(heads, (batch,), device=device), heads).bool()

@@ -3,248 +3,278 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from mirrorkit.backbone import positions_of, width_of
-from mirrorkit.device import pick_device, pick_precision
-from mirrorkit.errors import ConfigError, OutputError, TrainingError
+from mirrorkit.errors import ConfigError, TrainingError
 from mirrorkit.evaluation.sts import SEVEN, StsReport, evaluate_sts, task_files
 from mirrorkit.extras import require
-from mirrorkit.hub import locate_model
-from mirrorkit.layout import Pooling, read_layout
-from mirrorkit.model import SentenceEncoder
+from mirrorkit.formats.layout_reader import read_layout
+from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.plain import plain
+from mirrorkit.machine.torch_device import autocast_name, pick_autocast, pick_device
+from mirrorkit.model.backbone import width_of
+from mirrorkit.model.encoder import SentenceEncoder
+from mirrorkit.model.hub import locate_model
 from mirrorkit.paths import local_path
-from mirrorkit.publish import check_target, publish_folder
-from mirrorkit.training.card import model_card
+from mirrorkit.progress import Progress, Silent
+from mirrorkit.publish import check_space, check_target, publish_folder
+from mirrorkit.text.reading import Reading
+from mirrorkit.training.base import bytes_on_disk, load_base, token_counter
+from mirrorkit.training.blend import BlendReport, blend, hold_out, weights_of
+from mirrorkit.training.checkpoint import open_checkpoint
+from mirrorkit.training.clock import Clock
 from mirrorkit.training.corpus import Corpus, load_corpus
-from mirrorkit.training.loop import Step, train
-from mirrorkit.training.recipes import Recipe, choose
+from mirrorkit.training.loop import train
+from mirrorkit.training.memory import size_of
+from mirrorkit.training.ranks import joined, launched
+from mirrorkit.training.recipes import AUTO, OWN, Changes, Recipe, check, choose, told_kind
 from mirrorkit.training.result import FinetuneResult, Run
+from mirrorkit.training.saving import save
+from mirrorkit.training.view_choice import about
+from mirrorkit.training.watch import TrainStats, open_step_log
 
 require("torch", extra="train")
 import torch
 
+if TYPE_CHECKING:
+    from typing import Unpack  # in the standard library since Python 3.11
+
 log = logging.getLogger(__name__)
-
-
-class Progress(Protocol):
-    """Told what is going on; `mirrorkit.console` shows it in the terminal."""
-
-    def phase(self, name: str) -> None:
-        """Begin a phase."""
-
-    def step(self, step: Step) -> None:
-        """Report a training step."""
-
-    def texts(self, done: int, total: int) -> None:
-        """Report how many texts of an evaluation are encoded."""
-
-
-class _Silent:
-    def phase(self, name: str) -> None:
-        log.info("%s", name)
-
-    def step(self, step: Step) -> None:
-        log.debug("step %d of %d, loss %.4f", step.done, step.total, step.loss)
-
-    def texts(self, done: int, total: int) -> None:
-        log.debug("%d of %d texts encoded", done, total)
 
 
 def finetune(
     base: str | Path,
-    corpus: str | Path | Sequence[str],
+    corpus: str | Path | Iterable[Any],
     out: str | Path | None = None,
     *,
-    recipe: str = "auto",
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    max_length: int | None = None,
-    learning_rate: float | None = None,
-    weight_decay: float | None = None,
-    temperature: float | None = None,
-    dropout: float | None = None,
-    drophead: float | None = None,
-    span_mask: int | None = None,
-    mask_from: int | None = None,
-    pooling: str | None = None,
+    recipe: str | Recipe = AUTO,
     seed: int = 42,
     seeds: int = 1,
     limit: int | None = None,
     pairs: bool = False,
+    unit: str | None = None,
     text_column: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    header: bool | None = None,
+    skip_bad: bool = False,
     keep_repeats: bool = False,
     device: str = "auto",
-    precision: str = "auto",
+    autocast: str = "auto",
+    memory: str | None = None,
+    checkpoint_every: int = 0,
+    resume: bool = False,
+    log_file: str | Path | None = None,
     eval_dir: str | Path | None = None,
+    compare: bool = False,
     overwrite: bool = False,
+    trust_remote_code: bool = False,
     progress: Progress | None = None,
+    **changes: Unpack[Changes],
 ) -> FinetuneResult:
     """Turn the masked language model `base` into an encoder with nothing but the strings of `corpus`.
 
-    `base` is a folder, a shipped name or a hub id; `corpus` a file (see `load_corpus`), `-`, or a list of strings.
-    Hyper-parameters that are None are the recipe's (see `Recipe` for their units). `out` becomes a
-    sentence-transformers folder when everything else is done; without it nothing is written. `eval_dir` holds STS
-    files: the seven sets are scored before and after. `seeds` trains that many times from the base, with seeds
-    counting up from `seed`, and keeps the first.
+    `base` is a folder, a shipped name or a hub id. `corpus` is a file (text, csv, tsv, json, jsonl, parquet or arrow;
+    also .gz, .bz2, .xz, .zst), a pattern such as `data/*.csv`, a folder of .txt and .md files, a list of `Path`s, `-`
+    (standard input), or texts in memory: strings, a data set, a data frame, and with `pairs` tuples of two strings.
+    What a file is, is told from its content and said in `result.corpus.understood`; where that leaves it open,
+    `text_column`, `delimiter` (`none`: a line is a text), `encoding` and `header` decide, and `skip_bad` leaves out and
+    counts the rows that do not fit. `unit` is what one string is: line, sentence, paragraph or document. `limit` keeps
+    that many rows, drawn evenly.
+    `recipe` is a name or a `Recipe`, and `changes` are those of its fields that are to differ, such as `epochs=2`.
+    `autocast` is the type that matrices are multiplied in: auto, fp32, bf16 or fp16.
+
+    `memory`, such as "4GB", is what the process, or the GPU, may take: a batch that needs more goes through the model
+    in parts, with the gradient of the whole batch; None is what is free. Every `checkpoint_every` steps, and where
+    SIGINT or SIGTERM asks to end, the training is saved in a hidden folder beside `out`, from which `resume` goes on,
+    to the same bits. `log_file` gets a line of JSON for each step. Processes that torchrun or accelerate launched share
+    each batch; the first one of them writes.
+
+    `out` becomes a sentence-transformers folder, with a training.json beside the model card, when everything else is
+    done; without it nothing is written. `eval_dir` holds STS files: the seven sets are scored before and after. `seeds`
+    trains that many times from the base, with seeds counting up from `seed`, and keeps the first. With `compare` the
+    base's vectors are held to those of sentence-transformers first. `trust_remote_code` lets Python code run that comes
+    with the base; it can do whatever the user can.
 
     Source of the method: Liu et al. 2021, "Fast, Effective, and Self-Supervised" (Mirror-BERT), EMNLP.
-    Raises a MirrorkitError that says what to change; nothing is left at `out` then.
+    Raises ModelError for the base, CorpusError for the corpus, ConfigError for a parameter, OutputError for `out`,
+    TrainingError for a loss that is NaN or infinity; nothing is left at `out` then.
+
+    >>> from mirrorkit import finetune
+    >>> result = finetune("tiny", "corpus.txt", "my-model", steps=2, batch_size=32)
+    >>> result.encoder.encode(["A cat sits on the mat."]).shape
+    (1, 384)
     """
-    progress = progress or _Silent()
-    clock = _Clock()
-    target = local_path(out) if out is not None else None
-    if seeds < 1:
-        raise ConfigError(f"seeds {seeds}: must be at least 1")
-    pick_precision(precision, pick_device(device))
-    if target:
-        check_target(target, overwrite=overwrite)
+    progress, clock = progress or Silent(), Clock()
+    target, steps_file = (None if path is None else local_path(path) for path in (out, log_file))
+    check(recipe, changes)
+    _check(seeds, checkpoint_every, target, corpus, keeps=bool(checkpoint_every or resume))
+    device = pick_device(device)
+    dtype = pick_autocast(autocast, device)
+    allowed = size_of(memory)
     if eval_dir is not None:
         task_files(eval_dir, SEVEN)
+    if not (leads := launched()[0] == 0):
+        eval_dir = steps_file = None
+    elif target:
+        check_target(target, overwrite=overwrite)
 
-    with clock("load"):
-        progress.phase("reading the corpus")
-        folder = locate_model(base)
-        layout, width = read_layout(folder), width_of(folder)
-        data = load_corpus(
-            corpus, pairs=pairs, text_column=text_column, limit=limit, keep_repeats=keep_repeats, seed=seed
-        )
-        settings = choose(
-            recipe,
-            width=width,
-            own_pooling=layout.pooling,
-            texts=data.texts,
-            overrides={
-                "epochs": epochs,
-                "batch_size": batch_size,
-                "max_length": max_length,
-                "learning_rate": learning_rate,
-                "weight_decay": weight_decay,
-                "temperature": temperature,
-                "dropout": dropout,
-                "drophead": drophead,
-                "span_mask": span_mask,
-                "mask_from": mask_from,
-                "pooling": pooling,
-            },
-        )
-        _tell(data, recipe, settings)
-
-    before: StsReport | None = None
-    runs: list[Run] = []
-    kept: SentenceEncoder | None = None
-    for number in range(seeds):
+    # From here on nobody else can write to `out`, and is told so before the work and not after it.
+    with (
+        joined(device) as ranks,
+        open_checkpoint(target, every=checkpoint_every, resume=resume, overwrite=overwrite, leads=leads) as checkpoint,
+        open_step_log(steps_file, overwrite=overwrite, resume=resume) as step_log,
+        publish_folder(target, overwrite=overwrite) if target and leads else nullcontext() as draft,
+    ):
         with clock("load"):
-            progress.phase("loading the model")
-            encoder = _load(folder, settings, pick_device(device))
-            if target and number == 0:
-                check_target(target, overwrite=overwrite, needs_bytes=_size(encoder))
-        if eval_dir is not None and number == 0:
-            with clock("evaluate"):
-                progress.phase("scoring before")
-                before = evaluate_sts(encoder, eval_dir, on_progress=progress.texts)
-        progress.phase("training" if seeds == 1 else f"training, seed {seed + number}")
-        stats = _train(encoder, data, settings, seed + number, device, precision, progress.step)
-        clock.add("tokenise", stats.tokenise_seconds)
-        clock.add("train", stats.train_seconds)
-        after = None
-        if eval_dir is not None:
-            with clock("evaluate"):
-                progress.phase("scoring after")
-                after = evaluate_sts(encoder, eval_dir, on_progress=progress.texts)
-        runs.append(Run(seed + number, stats, after))
-        kept = kept or encoder
-    assert kept is not None  # seeds is at least 1
-
-    def result() -> FinetuneResult:
-        return FinetuneResult(
-            kept, target, _display_name(base, folder), recipe, settings, data, runs, before, clock.seconds()
+            progress.phase("reading the corpus")
+            located = locate_model(base, trust_remote_code=trust_remote_code)
+            layout = read_layout(folder := located.folder)
+            width = width_of(layout, trust_remote_code=trust_remote_code)
+            data = load_corpus(
+                corpus,
+                pairs=pairs,
+                unit=unit,
+                text_column=text_column,
+                limit=limit,
+                keep_repeats=keep_repeats,
+                seed=seed,
+                reading=Reading(None, delimiter, encoding, header, skip_bad),
+            )
+            settings = choose(
+                recipe,
+                width=width,
+                own_pooling=layout.pooling if layout.named else None,
+                texts=data.texts,
+                changes=changes,
+                pairs=pairs,
+                count_tokens=token_counter(folder, layout, trust_remote_code),
+            )
+            views = "known pairs" if pairs else about(settings.views, settings.crop_range, data.texts)
+            _tell(data, settings, views)
+            checkpoint.begin(
+                {
+                    "base": located.name,
+                    "recipe": plain(settings),
+                    "corpus": [data.sha256, len(data), str(data.unit)],
+                    "seed": seed,
+                    "device": device,
+                    "autocast": autocast_name(dtype),
+                    "count of processes": ranks.count,
+                }
+            )
+            step_log.keep(checkpoint.step)
+        fit = partial(
+            train,
+            device=device,
+            autocast=autocast,
+            progress=progress,
+            memory=allowed,
+            ranks=ranks,
+            checkpoint=checkpoint,
         )
 
-    if target:
-        progress.phase("saving")
-        with clock("save"), publish_folder(target, overwrite=overwrite) as draft:
-            _save(kept, draft)
-            (draft / "README.md").write_text(model_card(result()), encoding="utf-8")
-    return result()
+        before: StsReport | None = None
+        runs: list[Run] = []
+        kept: SentenceEncoder | None = None
+        for number in range(seeds):
+            with clock("load"):
+                progress.phase("loading the model")
+                encoder = load_base(folder, settings, device, trust_remote_code, compare=compare and number == 0)
+            if number == 0:
+                if draft and target:
+                    check_space(target, bytes_on_disk(encoder, checkpoints=bool(checkpoint_every or resume)))
+                before = _score(encoder, eval_dir, "before", clock, progress)
+            progress.phase("training" if seeds == 1 else f"training, seed {seed + number}")
+            own = partial(fit, seed=seed + number, step_log=step_log if number == 0 else None)
+            stats, blended = _train(own, encoder, data, settings, seed + number, progress, leads=leads)
+            clock.add("tokenise", stats.tokenise_seconds)
+            clock.add("train", stats.train_seconds)
+            runs.append(Run(seed + number, stats, _score(encoder, eval_dir, "after", clock, progress), blended))
+            kept = kept or encoder
+        assert kept is not None  # seeds is at least 1
+
+        result = FinetuneResult(
+            encoder=kept,
+            out=target if leads else None,
+            base=located.name,
+            recipe_name=recipe if isinstance(recipe, str) else OWN,
+            recipe=settings,
+            views=views,
+            kind=told_kind(recipe, settings, data.texts),
+            corpus=data,
+            runs=runs,
+            before=before,
+            seconds=clock.seconds(),
+            trust_remote_code=trust_remote_code,
+        )
+        if draft:
+            progress.phase("saving")
+            with clock("save"):
+                save(result, draft)
+    return replace(result, seconds=clock.seconds())
 
 
-def _load(folder: Path, settings: Recipe, device: str) -> SentenceEncoder:
-    # Padded mean is defined at the one length it was trained at; other poolings keep the base's own limit.
-    fixed = settings.max_length if settings.pooling is Pooling.MEAN_PADDED else None
-    encoder = SentenceEncoder.load(folder, pooling=settings.pooling, max_length=fixed, dropout=settings.dropout)
-    positions = positions_of(encoder.backbone)
-    if settings.max_length > positions:
-        raise ConfigError(f"max_length {settings.max_length}: this model takes at most {positions} tokens")
-    return encoder.to(device)
+def _score(
+    encoder: SentenceEncoder, eval_dir: str | Path | None, when: str, clock: Clock, progress: Progress
+) -> StsReport | None:
+    if eval_dir is None:
+        return None
+    with clock("evaluate"):
+        progress.phase(f"scoring {when}")
+        return evaluate_sts(encoder, eval_dir, progress=progress)
 
 
 def _train(
+    fit: Callable[..., TrainStats],
     encoder: SentenceEncoder,
     data: Corpus,
     settings: Recipe,
     seed: int,
-    device: str,
-    precision: str,
-    on_step: Callable[[Step], None],
-) -> Any:
+    progress: Progress,
+    *,
+    leads: bool,
+) -> tuple[TrainStats, BlendReport | None]:
+    """Train and, where the recipe says so, pull the weights back towards the base's."""
+    start = weights_of(encoder) if settings.blend_share != 0 else {}
+    held, rest = hold_out(data, settings.crop_range, seed) if settings.blend_share is None else (None, data)
     try:
-        return train(encoder, data, settings, seed=seed, device=device, precision=precision, on_step=on_step)
+        stats = fit(encoder, rest, settings)
+        if not start or not leads:
+            return stats, None
+        progress.phase("blending")
+        report = blend(encoder, start, settings.blend_share, held, settings.max_length)
+        log.info("blend: %s", report.why)
+        return stats, report
     except torch.OutOfMemoryError as err:
-        raise TrainingError("out of GPU memory; lower --batch-size or --max-length") from err
+        raise TrainingError("out of GPU memory; give less `memory`, or lower `batch_size` or `max_length`") from err
 
 
-def _save(encoder: SentenceEncoder, draft: Path) -> None:
-    import safetensors
+def _check(seeds: int, every: int, target: Path | None, corpus: object, *, keeps: bool) -> None:
+    if seeds < 1:
+        raise ConfigError(f"seeds {seeds}: must be at least 1")
+    if every < 0:
+        raise ConfigError(f"checkpoint_every {every}: must be at least 0 steps, which saves none")
+    if keeps and (seeds > 1 or target is None):
+        wanted = "an `out`, beside which it is saved" if target is None else "one seed alone, `seeds=1`"
+        raise ConfigError(f"`checkpoint_every` and `resume` need {wanted}")
+    if isinstance(corpus, str) and corpus == "-" and launched()[1] > 1:
+        raise ConfigError("several processes cannot share standard input; give the corpus as a file")
 
-    try:
-        encoder.save(draft)
-    except safetensors.SafetensorError as err:  # how a full disk shows itself while the weights are written
-        raise OutputError(f"the weights cannot be written ({err})") from err
 
-
-def _tell(data: Corpus, name: str, settings: Recipe) -> None:
-    for count, what in ((data.blank, "blank rows skipped"), (data.repeats, "repeated rows dropped")):
-        if count:
-            log.info("%s: %d %s", data.name, count, what)
+def _tell(data: Corpus, settings: Recipe, views: str) -> None:
+    log.info(
+        "views %s; training strings are cut to %d tokens, the model keeps its own limit", views, settings.max_length
+    )
     if len(data) < settings.batch_size:
         log.warning("%d strings, fewer than one batch of %d: the batch shrinks", len(data), settings.batch_size)
-    if settings.pooling is Pooling.MEAN_PADDED:
+    if settings.pooling == Pooling.MEAN_PADDED:
         log.warning(
-            "recipe %s averages over padding, as the official code does: slow, and only for reproducing it; "
-            "--pooling mean is what others can load",
-            name,
+            "mean-padded pooling averages over padding, as the official code does: slow, and only for reproducing it; "
+            "no other library loads it: give `pooling=mean` for a model that others can use"
         )
-
-
-def _display_name(base: str | Path, folder: Path) -> str:
-    """Return the hub id or shipped name, or a local folder's own name: the path to it is nobody's business."""
-    return folder.resolve().name if local_path(base).is_dir() else str(base)
-
-
-def _size(encoder: SentenceEncoder) -> int:
-    return sum(p.numel() * p.element_size() for p in encoder.parameters()) + (8 << 20)  # and the tokenizer
-
-
-class _Clock:
-    """Wall seconds by phase."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._spent = dict.fromkeys(("load", "tokenise", "train", "evaluate", "save"), 0.0)
-
-    @contextmanager
-    def __call__(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.add(phase, time.perf_counter() - start)
-
-    def add(self, phase: str, seconds: float) -> None:
-        self._spent[phase] += seconds
-
-    def seconds(self) -> dict[str, float]:
-        return {**self._spent, "total": time.perf_counter() - self._start}

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mirrorkit.formats.plain import plain
+from mirrorkit.formats.training_record import CorpusRecord, ScoresRecord, TrainingRecord
+from mirrorkit.machine.facts import versions
+
 if TYPE_CHECKING:
     from mirrorkit.evaluation.sts import StsReport
-    from mirrorkit.model import SentenceEncoder
+    from mirrorkit.model.encoder import SentenceEncoder
+    from mirrorkit.training.blend import BlendReport
     from mirrorkit.training.corpus import Corpus
-    from mirrorkit.training.loop import TrainStats
     from mirrorkit.training.recipes import Recipe
+    from mirrorkit.training.watch import TrainStats
 
 
 @dataclass(frozen=True)
@@ -22,25 +28,33 @@ class Run:
     seed: int
     stats: TrainStats
     after: StsReport | None
-
-    def as_dict(self) -> dict[str, object]:
-        average = self.after.average if self.after else None
-        return {"seed": self.seed, "loss": self.stats.loss, "average": average}
+    blend: BlendReport | None = None
 
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """The first run's encoder, where it was saved, and the figures. Seconds are wall time."""
+    """The first run's encoder, where it was saved, and the figures. Seconds are wall time.
+
+    >>> from mirrorkit import finetune
+    >>> result = finetune("tiny", ["A cat sleeps.", "A kitten naps.", "Shares fell."], epochs=1)
+    >>> result.stats.steps, result.stats.pairs, result.pairs_per_second > 0
+    (1, 3, True)
+    >>> sorted(result.seconds)
+    ['evaluate', 'load', 'save', 'tokenise', 'total', 'train']
+    """
 
     encoder: SentenceEncoder
     out: Path | None
     base: str
     recipe_name: str
     recipe: Recipe
+    views: str  # which two views the strings had, and why
+    kind: str | None  # what `auto` took the strings for, and why
     corpus: Corpus
     runs: list[Run]
     before: StsReport | None
     seconds: dict[str, float]  # load, tokenise, train, evaluate, save, total
+    trust_remote_code: bool = False  # whether code that came with the base was allowed to run
 
     @property
     def stats(self) -> TrainStats:
@@ -49,10 +63,12 @@ class FinetuneResult:
 
     @property
     def after(self) -> StsReport | None:
+        """Scores of the first run after training, None where nothing was scored."""
         return self.runs[0].after
 
     @property
     def pairs_per_second(self) -> float:
+        """Pairs trained on in a second, loading and tokenising left out."""
         return self.stats.pairs / self.stats.train_seconds
 
     @property
@@ -60,35 +76,76 @@ class FinetuneResult:
         """STS average of each run, empty where nothing was scored."""
         return [run.after.average for run in self.runs if run.after]
 
+    def record(self) -> TrainingRecord:
+        """Return what is saved beside the model."""
+        recipe, corpus, stats = self.recipe, self.corpus, self.stats
+        return TrainingRecord(
+            base=self.base,
+            recipe=self.recipe_name,
+            hyper_parameters=plain(recipe),
+            corpora=(
+                CorpusRecord(
+                    name=corpus.name,
+                    sha256=corpus.sha256,
+                    bytes=corpus.size,
+                    rows=corpus.rows,
+                    blank=corpus.blank,
+                    repeats=corpus.repeats,
+                    strings=len(corpus),
+                    pairs=corpus.partners is not None,
+                    unit=str(corpus.unit),
+                    skipped=corpus.skipped,
+                    understood=corpus.understood,
+                ),
+            ),
+            seeds=tuple(run.seed for run in self.runs),
+            dim=self.encoder.dim,
+            max_length=self.encoder.max_length,
+            device=stats.device,
+            precision=stats.precision,
+            hardware=stats.hardware,
+            versions=versions("mirrorkit", "torch", "transformers", "tokenizers"),
+            date=f"{datetime.now(timezone.utc):%Y-%m-%d}",
+            steps=stats.steps,
+            pairs=stats.pairs,
+            views=self.views,
+            kind=self.kind,
+            blend=self.runs[0].blend.why if self.runs[0].blend else None,
+            seconds=self.seconds,
+            train_seconds=stats.train_seconds,
+            memory=stats.memory,
+            processes=stats.processes,
+            trust_remote_code=self.trust_remote_code,
+            normalized=self.encoder.usage.normalized,
+            before=_scores(self.before),
+            after=_scores(self.after),
+        )
+
     def as_dict(self) -> dict[str, object]:
-        """Return what `--json` prints."""
-        averages = self.averages
+        """Return the figures as plain data."""
+        record, averages = plain(self.record()), self.averages
+        (corpus,) = record.pop("corpora")
+        runs = [
+            {"seed": run.seed, "loss": run.stats.loss, "average": run.after.average if run.after else None}
+            for run in self.runs
+        ]
         return {
             "out": str(self.out) if self.out else None,
-            "base": self.base,
-            "recipe": self.recipe_name,
-            "hyper_parameters": self.recipe.as_dict(),
-            "device": self.stats.device,
-            "precision": self.stats.precision,
-            "pairs": self.stats.pairs,
-            "steps": self.stats.steps,
+            **record,
+            "corpus": corpus,
             "loss": self.stats.loss,
-            "seconds": self.seconds,
             "pairs_per_second": self.pairs_per_second,
             "peak_memory_bytes": self.stats.peak_memory_bytes,
             "peak_device_memory_bytes": self.stats.peak_device_memory_bytes,
-            "corpus": {
-                "name": self.corpus.name,
-                "sha256": self.corpus.sha256,
-                "bytes": self.corpus.size,
-                "strings": len(self.corpus),
-                "rows": self.corpus.rows,
-                "blank": self.corpus.blank,
-                "repeats": self.corpus.repeats,
-            },
             "before": self.before.as_dict() if self.before else None,
             "after": self.after.as_dict() if self.after else None,
-            "runs": [run.as_dict() for run in self.runs],
+            "runs": runs,
             "mean": statistics.fmean(averages) if averages else None,
             "spread": statistics.stdev(averages) if len(averages) > 1 else None,
         }
+
+
+def _scores(report: StsReport | None) -> ScoresRecord | None:
+    if report is None:
+        return None
+    return ScoresRecord({task: score.spearman for task, score in report.tasks.items()}, report.average)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
+
+from mirrorkit.text.ragged import RaggedIds
+from mirrorkit.text.scripts import DENSITY, is_ideographic, is_unspaced
 
 
 def mask_spans(
@@ -12,16 +15,49 @@ def mask_spans(
 ) -> list[str]:
     """Replace `width` consecutive characters of each text, at a uniformly drawn place, by one mask token.
 
-    Texts of fewer than `shortest` characters, and those the mask would swallow whole, stay as they are. The token is
-    set off by spaces, so the tokenizer sees it whole. `rng` is consumed in the order of the texts.
+    Texts of fewer than `shortest` characters, those the mask would swallow whole, and those of scripts without blanks
+    between words, which `mask_pieces` masks, stay as they are. The token is set off by spaces, so the tokenizer sees it
+    whole. `rng` is consumed in the order of the texts.
     Source: random span masking, Liu et al. 2021 (Mirror-BERT), section 2.2.
     """
     if width == 0:
         return list(texts)
     shortest = max(shortest, width + 1)
-    rooms = np.array([len(t) - width + 1 if len(t) >= shortest else 1 for t in texts])
+    fit = [len(text) >= shortest and not is_unspaced(text) for text in texts]
+    rooms = np.array([len(text) - width + 1 if fits else 1 for text, fits in zip(texts, fit, strict=True)])
     places = rng.integers(0, rooms)
     return [
-        f"{text[:place]} {mask_token} {text[place + width :]}" if len(text) >= shortest else text
-        for text, place in zip(texts, places.tolist(), strict=True)
+        f"{text[:place]} {mask_token} {text[place + width :]}" if fits else text
+        for text, place, fits in zip(texts, places.tolist(), fit, strict=True)
     ]
+
+
+def mask_pieces(
+    ids: RaggedIds,
+    texts: Sequence[str],
+    *,
+    width: int,
+    shortest: int,
+    mask_id: int,
+    special: Collection[int],
+    rng: np.random.Generator,
+) -> RaggedIds:
+    """Replace a run of the tokenizer's own pieces by one mask token in each text of a script without blanks.
+
+    The run has as many pieces as `width` characters have on average in that text, a third of them where the text is
+    Chinese or Japanese, and so has `shortest`; at least one piece, and never all. A mask set off by blanks would cut
+    words apart there, and the tokenizer would see other pieces beside it. `rng` is consumed in the order of the texts.
+    """
+    unspaced = [i for i, text in enumerate(texts) if is_unspaced(text)] if width else []
+    if not unspaced:
+        return ids
+    rows = [ids[i].tolist() for i in range(len(ids))]
+    for i in unspaced:
+        text, row = texts[i], rows[i]
+        density = DENSITY if is_ideographic(text) else 1
+        own = [place for place, piece in enumerate(row) if piece not in special]
+        run = max(1, round(width / density * len(own) / len(text)))
+        if len(text) * density >= shortest and len(own) > run:
+            first = own[int(rng.integers(0, len(own) - run + 1))]
+            rows[i] = [*row[:first], mask_id, *row[first + run :]]
+    return RaggedIds.from_blocks([rows])

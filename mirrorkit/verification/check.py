@@ -9,25 +9,40 @@ from pathlib import Path
 
 import numpy as np
 
-from mirrorkit.bundle import GOLDEN, MANIFEST, TOKENIZER, Bundle, Variant, check_file, is_bundle, read_bundle
 from mirrorkit.errors import BundleError
+from mirrorkit.formats.bundle import GOLDEN, MANIFEST, TOKENIZER, Bundle, Variant, check_file, is_bundle, read_bundle
+from mirrorkit.formats.files import in_hub_cache
+from mirrorkit.formats.golden import Goldens, read_goldens
+from mirrorkit.formats.plain import plain
 from mirrorkit.paths import local_path
-from mirrorkit.runtime.tokenizer import Tokenizer
+from mirrorkit.runtime.hub import folder_of
+from mirrorkit.runtime.opening import tokenizer_of, unpooled
+from mirrorkit.runtime.session import OnnxSession, Signature
 from mirrorkit.verification.consumers import Contents, lint, verdicts
 from mirrorkit.verification.foreign import examine
-from mirrorkit.verification.golden import Goldens, read_goldens
-from mirrorkit.verification.probe import Probe, Signature
 from mirrorkit.verification.problem import Problem, Severity, Stage, errors
+from mirrorkit.verification.proof import FEWEST, WITHOUT_RANKS, Reference, Verification
 from mirrorkit.verification.thresholds import Thresholds, thresholds_for
-from mirrorkit.verification.verify import Contract, Reference, verify_graph
+from mirrorkit.verification.verify import Contract, verify_graph
 
-# Ranks over a few dozen strings, most of them awkward, say nothing about the model: they are shown, not judged.
-JUDGED = ("cosine_min", "cosine_mean", "max_abs", "invariance")
+CARD = "README.md"
+_LEFT_OUT = "left out of this folder"
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What was found in a folder; `variants` are the figures measured of each graph."""
+    """What was found in a folder; `variants` are the figures measured of each graph.
+
+    A problem has a stage, what is wrong, where, what was measured and allowed, and a severity: only an error makes the
+    folder unfit.
+
+    >>> from mirrorkit import check
+    >>> found = check("bundle")
+    >>> [problem.line() for problem in found.problems if problem.severity == "error"]
+    []
+    >>> found.variants["int8"]["cosine_mean"] > 0.98
+    True
+    """
 
     folder: Path
     is_bundle: bool
@@ -37,27 +52,28 @@ class CheckResult:
 
     @property
     def ok(self) -> bool:
+        """Whether there is no error among the problems."""
         return not errors(self.problems)
 
     def as_dict(self) -> dict[str, object]:
         """Return what `--json` prints."""
-        return {
-            "ok": self.ok,
-            "problems": [problem.as_dict() for problem in self.problems],
-            "folder": str(self.folder),
-            "is_bundle": self.is_bundle,
-            "variants": self.variants,
-            "consumers": self.consumers,
-        }
+        return {"ok": self.ok, **plain(self)}
 
 
-def check_bundle(folder: str | Path, *, variants: Sequence[str] | None = None) -> CheckResult:
+def check(folder: str | Path, *, variants: Sequence[str] | None = None, revision: str | None = None) -> CheckResult:
     """Check a bundle, or as far as that goes a folder that others made.
 
-    `variants` limits the graphs that are run; all files are looked at anyway. Raises BundleError where there is no such
-    folder, ConfigError for a variant that it does not hold.
+    A hub id is fetched whole, of the branch, tag or commit `revision`. `variants` limits the graphs that are run; all
+    files are looked at anyway. What was left out of a bundle on purpose is a warning: graphs, weights and card; of a
+    bundle in the hub's cache everything but tokenizer and one graph. Raises BundleError for a missing folder,
+    ConfigError for a variant that it lacks; anything else that is wrong is in the result.
+
+    >>> from mirrorkit import check
+    >>> found = check("bundle", variants=["fp32"])
+    >>> found.ok, found.consumers["sentence-transformers"]
+    (True, 'right')
     """
-    path = local_path(folder)
+    path = local_path(folder_of(folder, "auto", "cpu", revision=revision, whole=True))
     if not path.is_dir():
         raise BundleError(f"{folder}: {'is a file' if path.exists() else 'no such folder'}; give a bundle's folder")
     if not is_bundle(path):
@@ -80,19 +96,32 @@ def _check(bundle: Bundle, wanted: Sequence[str] | None) -> CheckResult:
     signatures: dict[str, Signature] = {}
     for variant in chosen:
         if damaged & {variant.file, *variant.data_files}:
-            continue  # told already, and not a graph to run
+            continue  # reported above, and not fit to run
+        signature = None
         if goldens is not None:
-            figures[variant.name] = _check_variant(bundle, variant, goldens, problems)
+            verified = _check_variant(bundle, variant, goldens, problems)
+            figures[variant.name], signature = verified.figures, verified.signature
         try:
-            probe = Probe(bundle.path(variant.file), pad_id=bundle.pad_token_id)
-            signatures[variant.file] = probe.signature
+            signatures[variant.file] = signature or OnnxSession(bundle.path(variant.file)).signature
         except BundleError as err:
             if goldens is None:
                 problems.append(Problem(Stage.GRAPH, str(err), where=variant.name))
     if not bundle.variants:
-        problems.append(Problem(Stage.MANIFEST, "no variants", where=MANIFEST))
-    consumers = lint(Contents(bundle.folder, bundle.pooling, bundle.max_length, signatures, ours=True))
-    if wanted:  # what was not opened is not known
+        what = f"no variants{' here: all were left out' if bundle.absent else ''}"
+        problems.append(Problem(Stage.MANIFEST, what, where=MANIFEST))
+    consumers = lint(
+        Contents(
+            bundle.folder,
+            bundle.pooling,
+            bundle.max_length,
+            signatures,
+            ours=True,
+            usage=bundle.usage,
+            pools_only=bundle.pools_only,
+        )
+    )
+    left_out = any(p.what == _LEFT_OUT for p in problems)
+    if wanted or left_out:  # nothing is known about graphs that were not opened, and nothing owed of what is not here
         consumers = [replace(p, severity=_at_most_warning(p.severity)) for p in consumers]
     return CheckResult(bundle.folder, True, (*problems, *consumers), figures, verdicts(consumers))
 
@@ -103,17 +132,25 @@ def _at_most_warning(severity: Severity) -> Severity:
 
 def _check_files(bundle: Bundle) -> tuple[list[Problem], set[str]]:
     problems, damaged = [], set()
+    spare = _spare(bundle)
     for name in bundle.files:
         try:
+            if name in spare and not (bundle.folder / name).exists():
+                problems.append(Problem(Stage.FILES, _LEFT_OUT, where=name, severity=Severity.WARNING))
+                damaged.add(name)
+                continue
             check_file(bundle, name)
         except BundleError as err:
+            if name == CARD:  # people write into it, and no runtime reads it
+                problems.append(Problem(Stage.FILES, "edited since the export", where=name, severity=Severity.NOTE))
+                continue
             problems.append(Problem(Stage.FILES, str(err), where=name))
             damaged.add(name)
     for file in sorted(bundle.folder.rglob("*")):
         name = file.relative_to(bundle.folder).as_posix()
         if file.is_file() and name != MANIFEST and name not in bundle.files:
             graph = file.suffix == ".onnx"
-            why = f"not in {MANIFEST}" + (", and some consumers take any .onnx file that they find" if graph else "")
+            why = f"not in {MANIFEST}" + (", and some consumers load any .onnx file that they find" if graph else "")
             severity = Severity.WARNING if graph else Severity.NOTE
             problems.append(Problem(Stage.FILES, why, where=name, severity=severity))
     for name in (TOKENIZER, GOLDEN):
@@ -123,39 +160,49 @@ def _check_files(bundle: Bundle) -> tuple[list[Problem], set[str]]:
     return problems, damaged
 
 
+def _spare(bundle: Bundle) -> set[str]:
+    """Return the files that a bundle may be without, as far as mirrorkit's runtimes go."""
+    if in_hub_cache(bundle.folder):  # whoever fetched it took what was asked for
+        return set(bundle.files) - {TOKENIZER}
+    graphs = {name for variant in bundle.absent.values() for name in (variant.file, *variant.data_files)}
+    return {CARD, *graphs, *(name for name in bundle.files if name.endswith(".safetensors"))}
+
+
 def _goldens(bundle: Bundle, problems: list[Problem]) -> Goldens | None:
     """Return the goldens where they can be trusted and the tokenizer gives their ids; else say what is wrong."""
     if any(p.where in (GOLDEN, TOKENIZER) for p in problems):
         return None
     try:
         goldens = read_goldens(bundle.path(GOLDEN), bundle.dim)
-        ids = Tokenizer(bundle.path(TOKENIZER), bundle.max_length).ids(goldens.texts)
+        ids = tokenizer_of(bundle).ids(goldens.texts, bundle.usage.prompt())
     except BundleError as err:
         problems.append(Problem(Stage.TOKENIZER, str(err), where=GOLDEN))
         return None
     wrong = [i for i in range(len(ids)) if not np.array_equal(ids[i], goldens.ids[i])]
     if wrong:
-        what = f"texts whose ids are not the golden ones, the first is number {wrong[0] + 1}"
+        what = f"texts whose ids differ from the golden ones, the first is number {wrong[0] + 1}"
         problems.append(Problem(Stage.TOKENIZER, what, len(wrong), 0, where=TOKENIZER))
     return goldens
 
 
-def _check_variant(bundle: Bundle, variant: Variant, goldens: Goldens, problems: list[Problem]) -> dict[str, float]:
+def _check_variant(bundle: Bundle, variant: Variant, goldens: Goldens, problems: list[Problem]) -> Verification:
     """Run a variant on the golden ids and add what is wrong to `problems`."""
     limits = _limits(variant, problems)
     verified = verify_graph(
         bundle.path(variant.file),
         variant.graph,
-        Contract(bundle.dim, bundle.max_length, bundle.pooling, bundle.pad_token_id),
-        Reference(goldens.ids, goldens.vectors),
+        Contract(
+            bundle.dim, bundle.max_length, bundle.pooling, bundle.pad_token_id, bundle.token_dim, bundle.pools_only
+        ),
+        Reference(goldens.ids, goldens.vectors, bundle.usage, unpooled(bundle)),
         limits,
         data_files=tuple(bundle.path(name) for name in variant.data_files),
-        min_texts=3,
-        judged=JUDGED,
+        min_texts=FEWEST,
+        judged=WITHOUT_RANKS,
         with_onnx=find_spec("onnx") is not None,
     )
     problems += [replace(problem, where=variant.name) for problem in verified.problems]
-    return verified.figures
+    return verified
 
 
 def _limits(variant: Variant, problems: list[Problem]) -> Thresholds:
@@ -164,6 +211,6 @@ def _limits(variant: Variant, problems: list[Problem]) -> Thresholds:
     own = {name: recorded[name] for name in names if name in recorded}
     if own:
         told = ", ".join(f"{name} {value:g}" for name, value in own.items())
-        what = "was published with limits of the user's own"
+        what = "was published with limits set by the user"
         problems.append(Problem(Stage.NUMBERS, what, told, where=variant.name, severity=Severity.WARNING))
     return thresholds_for(variant.precision, own)

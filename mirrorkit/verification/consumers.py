@@ -5,15 +5,18 @@ Every rule was read from that library's own code. No library is run: these are l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mirrorkit.errors import ModelError
-from mirrorkit.layout import Layout, Pooling, read_layout
-from mirrorkit.verification.probe import HIDDEN, POOLED, Signature
+from mirrorkit.formats.json_file import object_or_empty, read_json
+from mirrorkit.formats.layout_reader import read_layout
+from mirrorkit.formats.model_folder import ModelLayout, Pooling
+from mirrorkit.formats.model_safety import check_model_folder
+from mirrorkit.formats.usage import Usage
+from mirrorkit.runtime.session import HIDDEN, POOLED, Signature
 from mirrorkit.verification.problem import Problem, Severity, Stage
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -28,21 +31,26 @@ class Contents:
     """A folder as its reader sees it. `pooling` and `max_length` are the truth where it is known."""
 
     folder: Path
-    pooling: Pooling | None
+    pooling: str | None  # one or several joined by +
     max_length: int | None
     graphs: Mapping[str, Signature]  # by path relative to the folder; those that ONNX Runtime opens
-    ours: bool  # a bundle, whose graphs normalise
+    ours: bool  # a bundle
+    usage: Usage = field(default_factory=Usage)  # prompts, and whether the model's vectors have unit length
+    pools_only: bool = True  # whether pooling, and unit length, make the model's vectors of token vectors
 
     def has(self, name: str) -> bool:
         return (self.folder / name).is_file()
 
     def json(self, name: str) -> Mapping[str, Any]:
         """Return the object in a file; empty where there is none to be read."""
+        return object_or_empty(self.folder / name)
+
+    def static(self) -> bool:
+        """Return whether a table of token vectors stands in the transformer's place, without a 1_Pooling behind it."""
         try:
-            value = json.loads((self.folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return value if isinstance(value, dict) else {}
+            return read_layout(self.folder, with_graph=True).static
+        except ModelError:  # which others report
+            return False
 
     def graph(self, *names: str) -> Signature | None:
         return next((self.graphs[name] for name in names if name in self.graphs), None)
@@ -69,13 +77,14 @@ def verdicts(problems: list[Problem]) -> dict[str, str]:
 
 def _sentence_transformers(c: Contents) -> Iterator[Finding]:
     if not c.has("modules.json"):
-        mean = c.pooling is Pooling.MEAN
+        mean = c.pooling == Pooling.MEAN
         yield (
             WARNING if mean or c.pooling is None else ERROR,
-            "no modules.json: it would take mean pooling and leave the vectors at any length",
+            "no modules.json: it would use mean pooling and not normalise the vectors",
         )
     else:
         try:
+            check_model_folder(c.folder)
             yield from _modules(c, read_layout(c.folder))
         except ModelError as err:
             yield ERROR, str(err)
@@ -92,18 +101,19 @@ def _sentence_transformers(c: Contents) -> Iterator[Finding]:
         yield WARNING, f"its ONNX backend looks for onnx/model.onnx; there is {', '.join(c.graphs)}: name it"
 
 
-def _modules(c: Contents, layout: Layout) -> Iterator[Finding]:
-    modules = json.loads((c.folder / "modules.json").read_text(encoding="utf-8"))
+def _modules(c: Contents, layout: ModelLayout) -> Iterator[Finding]:
+    modules = read_json(c.folder / "modules.json")
     kinds = [str(module["type"]) for module in modules]
     new = [kind for kind in kinds if not kind.startswith(OLD_MODULES)]
     if new:
         yield WARNING, f"modules.json names {new[0]}, which releases before 6 do not know"
-    if not any(kind.endswith(".Normalize") for kind in kinds):
+    if c.usage.normalized and not any(kind.endswith(".Normalize") for kind in kinds):
         severity = ERROR if c.ours else WARNING
         yield severity, "modules.json has no Normalize, so its vectors are not of unit length"
-    if c.pooling is not None and layout.pooling is not c.pooling:
+    if c.pooling is not None and layout.pooling != c.pooling:
         yield ERROR, f"would pool by {layout.pooling}, the model's is {c.pooling}"
-    if c.max_length is not None and layout.max_length != c.max_length:
+    # A table of token vectors cuts nothing there; the bundle's own limit is longer than any text that is read.
+    if c.max_length is not None and layout.max_length != c.max_length and not layout.static:
         yield (
             ERROR if c.ours else WARNING,
             f"cuts text at {layout.max_length or 'a length of its own'} tokens, the model at {c.max_length}",
@@ -113,13 +123,15 @@ def _modules(c: Contents, layout: Layout) -> Iterator[Finding]:
 def _optimum(c: Contents) -> Iterator[Finding]:
     graph = c.graph("onnx/model.onnx", "model.onnx")
     if graph is None:
-        yield WARNING, "no onnx/model.onnx: it would export the weights anew, or not load"
+        yield WARNING, "no onnx/model.onnx: it would export the weights again, or not load"
         return
     if graph.output("last_hidden_state") is None:
         yield ERROR, f"ORTModelForFeatureExtraction takes last_hidden_state by name, the graph has {_names(graph)}"
     if not c.has("config.json"):
         yield ERROR, "no config.json"
-    yield NOTE, f"gives token vectors: pool by {c.pooling or 'the right pooling'} and normalise yourself"
+    yield from _own_work(c)
+    last = " and normalise" if c.usage.normalized else ""
+    yield NOTE, f"gives token vectors: pool by {c.pooling or 'the right pooling'}{last} yourself"
 
 
 def _transformers_js(c: Contents) -> Iterator[Finding]:
@@ -130,8 +142,10 @@ def _transformers_js(c: Contents) -> Iterator[Finding]:
         return
     if graph.output("last_hidden_state", "logits", "token_embeddings") is None:
         yield ERROR, f"its feature-extraction pipeline needs token vectors, the graph has {_names(graph)}"
+    yield from _own_work(c)
     if c.pooling in (Pooling.CLS, Pooling.MEAN):
-        yield NOTE, f"pass {{ pooling: '{c.pooling}', normalize: true }}: it reads no pooling from the folder"
+        unit = str(c.usage.normalized).lower()
+        yield NOTE, f"pass {{ pooling: '{c.pooling}', normalize: {unit} }}: it reads no pooling from the folder"
     else:
         yield WARNING, f"its pipeline has no {c.pooling or 'known'} pooling: call the model, read {POOLED}"
     if "onnx/model_quantized.onnx" not in c.graphs:
@@ -152,16 +166,29 @@ def _fastembed(c: Contents) -> Iterator[Finding]:
     if not c.graphs:
         yield ERROR, "no ONNX graph"
         return
+    yield from _own_work(c)
     graph = c.graph("onnx/model.onnx", "model.onnx") or next(iter(c.graphs.values()))
     rank = len(graph.outputs[0].shape) if graph.outputs else 0
     if rank == 2:
         yield WARNING, "output 0 is pooled already: add it with PoolingType.DISABLED"
     elif rank != 3:
-        yield ERROR, f"takes output 0 as token vectors, it is {graph.outputs[0] if graph.outputs else 'not there'}"
+        yield ERROR, f"takes output 0 as token vectors, which is {graph.outputs[0] if graph.outputs else 'missing'}"
     elif c.pooling in (Pooling.CLS, Pooling.MEAN):
-        yield NOTE, f"add it with PoolingType.{c.pooling.name}, normalization=True: it reads no pooling from the folder"
+        how = f"PoolingType.{c.pooling.upper()}, normalization={c.usage.normalized}"
+        yield NOTE, f"add it with {how}: it reads no pooling from the folder"
     else:
         yield WARNING, f"has no {c.pooling or 'known'} pooling for token vectors, its output 0"
+
+
+def _own_work(c: Contents) -> Iterator[Finding]:
+    """Yield what a library that knows token vectors alone leaves to its caller."""
+    if c.usage.prompt():
+        yield WARNING, f"puts no prompt before a text: do it yourself ({c.usage.prompt()!r})"
+    if not c.pools_only:
+        yield (
+            WARNING,
+            f"pooling token vectors does not give the model's vectors: more stands behind it; read {POOLED}",
+        )
 
 
 def _text_embeddings_inference(c: Contents) -> Iterator[Finding]:
@@ -171,7 +198,12 @@ def _text_embeddings_inference(c: Contents) -> Iterator[Finding]:
         yield ERROR, "config.json has no architectures, without which it does not start"
     elif any(str(name).endswith("Classification") for name in names):
         yield ERROR, f"would serve it as a classifier: architectures {', '.join(map(str, names))}"
+    if c.static():
+        yield WARNING, "serves no table of token vectors: config.json has no max_position_embeddings, so it stops"
+        return
     yield from _pooling_for_tei(c)
+    if c.usage.prompt():
+        yield WARNING, f"puts no prompt before a text unless told: --default-prompt-name {c.usage.default_prompt}"
     if c.has("model.onnx") and c.has("onnx/model.onnx"):
         yield WARNING, "takes model.onnx at the top, not onnx/model.onnx"
     graph = c.graph("model.onnx", "onnx/model.onnx")
@@ -196,8 +228,8 @@ def _pooling_for_tei(c: Contents) -> Iterator[Finding]:
     pooled_inside = graph is not None and graph.output(POOLED) is not None
     if read is None:
         advice = f"give --pooling mean: the graph's {POOLED} is taken anyway" if pooled_inside else "it does not start"
-        yield WARNING if pooled_inside else ERROR, f"knows cls and mean pooling alone: {advice}"
-    elif c.pooling is not None and read is not c.pooling and not pooled_inside:
+        yield WARNING if pooled_inside else ERROR, f"knows only cls and mean pooling: {advice}"
+    elif c.pooling is not None and read != c.pooling and not pooled_inside:
         yield ERROR, f"would pool by {read}, the model's is {c.pooling}"
 
 
@@ -210,11 +242,11 @@ def _triton(c: Contents) -> Iterator[Finding]:
         yield ERROR, "no ONNX graph"
         return
     if graph.output(POOLED) is None:
-        yield WARNING, f"its graph gives {_names(graph)}: pooling has to be done behind it"
+        yield WARNING, f"its graph gives {_names(graph)}: pool them yourself"
     fixed = [str(p) for p in (*graph.inputs, *graph.outputs) if p.shape and isinstance(p.shape[0], int)]
     if fixed:
         yield ERROR, f"the batch axis is fixed, so it cannot batch: {fixed[0]}"
-    yield NOTE, "takes token ids: tokenise before it, with tokenizer.json"
+    yield NOTE, "takes token ids: tokenise first, with tokenizer.json"
 
 
 def _missing(c: Contents, *names: str) -> Iterator[Finding]:

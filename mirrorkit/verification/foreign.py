@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mirrorkit.batching import RaggedIds, token_budget_batches
-from mirrorkit.bundle import TOKENIZER, Precision
 from mirrorkit.errors import BundleError, ConfigError, ModelError
-from mirrorkit.layout import Pooling, read_layout
-from mirrorkit.runtime.opening import open_folder
+from mirrorkit.formats.bundle import TOKENIZER, Precision
+from mirrorkit.formats.layout_reader import read_layout
+from mirrorkit.formats.model_folder import ModelLayout, Pooling
+from mirrorkit.runtime.opening import Opened, open_folder
+from mirrorkit.runtime.pooling import PooledOutside
+from mirrorkit.runtime.runner import Runner
+from mirrorkit.runtime.session import HIDDEN, POOLED, OnnxSession, Signature
+from mirrorkit.text.awkward import awkward_texts
+from mirrorkit.text.ragged import Floats, RaggedIds
 from mirrorkit.verification.consumers import Contents
-from mirrorkit.verification.measure import Floats, parity
-from mirrorkit.verification.probe import HIDDEN, POOLED, Probe, Signature
+from mirrorkit.verification.measure import changes, invariance, parity, vectors_of
 from mirrorkit.verification.problem import Problem, Severity, Stage
-from mirrorkit.verification.texts import awkward_texts
+from mirrorkit.verification.proof import UNIT_LENGTH
 from mirrorkit.verification.thresholds import THRESHOLDS
-from mirrorkit.verification.verify import BATCH_TOKENS, UNIT_LENGTH, invariance
 
 # How the endings of file names tell of precision; what is not listed counts as fp32.
 _PRECISIONS = {
@@ -50,14 +51,15 @@ def examine(folder: Path, wanted: Sequence[str] | None) -> Examined:
     problems = [
         Problem(Stage.MANIFEST, "no mirrorkit.json: nothing here has been verified", severity=Severity.NOTE),
     ]
-    pooling = _pooling(folder, problems)
+    layout = _layout(folder, problems)
+    pooling = layout.pooling if layout else None
     if not any((folder / name).is_file() for name in ("config.json", "modules.json")) and not names:
         problems.append(Problem(Stage.MANIFEST, "neither a model nor an ONNX graph in this folder"))
         return Examined(Contents(folder, pooling, None, {}, ours=False), problems)
     if not (folder / TOKENIZER).is_file():
-        problems.append(Problem(Stage.TOKENIZER, f"no {TOKENIZER}, without which no runtime reads text"))
+        problems.append(Problem(Stage.TOKENIZER, f"no {TOKENIZER}, which every runtime needs to read text"))
     graphs: dict[str, Signature] = {}
-    found = Examined(Contents(folder, pooling, _max_length(folder), graphs, ours=False), problems)
+    found = Examined(Contents(folder, pooling, layout.max_length if layout else None, graphs, ours=False), problems)
     reference: Floats | None = None
     order = sorted(names, key=lambda name: (name not in ("onnx/model.onnx", "model.onnx"), name))
     for name in order:
@@ -81,43 +83,43 @@ def _examine_graph(
     folder, problems = found.contents.folder, found.problems
     try:
         opened = open_folder(folder, name, "cpu", verify=False)
-        probe = Probe(file, pad_id=opened.pad_id, pooling=found.contents.pooling or Pooling.MEAN)
-        graphs[name] = probe.signature
-        if _cannot_pool(probe.signature):
-            outputs = ", ".join(map(str, probe.signature.outputs))
+        session = OnnxSession(file)
+        graphs[name] = signature = session.signature
+        if signature.output(POOLED, *HIDDEN) is None:
+            outputs = ", ".join(map(str, signature.outputs))
             problems.append(
                 Problem(Stage.CONTRACT, "no sentence or token vectors among its outputs", outputs, where=name)
             )
             return None
         ids = opened.tokenizer.ids(awkward_texts(opened.max_length))
-        return _run(found, name, probe, ids, opened.max_length, reference)
-    except BundleError as err:
+        runner: Runner = session
+        if signature.output(POOLED) is None:
+            how = found.contents.pooling or "mean pooling, because nothing here names one"
+            what = f"token vectors alone: pooling is left to the reader ({how})"
+            problems.append(Problem(Stage.CONTRACT, what, where=name, severity=Severity.WARNING))
+            runner = PooledOutside(session, found.contents.pooling or Pooling.MEAN)
+        return _run(found, name, runner, ids, opened, reference)
+    except (BundleError, ModelError) as err:
         problems.append(Problem(Stage.GRAPH, str(err), where=name))
         return None
 
 
 def _run(
-    found: Examined, name: str, probe: Probe, ids: RaggedIds, max_length: int, reference: Floats | None
+    found: Examined, name: str, runner: Runner, ids: RaggedIds, opened: Opened, reference: Floats | None
 ) -> Floats | None:
     problems = found.problems
-    batches = list(token_budget_batches(ids.lengths, BATCH_TOKENS))
-    vectors = probe.vectors(ids, batches)
+    vectors = vectors_of(runner, ids, opened.pad_id)
     if not np.isfinite(vectors).all():
-        problems.append(Problem(Stage.NUMBERS, "vectors with values that are no numbers", where=name))
+        problems.append(Problem(Stage.NUMBERS, "vectors with NaN or infinity in them", where=name))
         return None
-    if probe.signature.output(POOLED) is None:
-        how = found.contents.pooling or "mean pooling, as nothing here names one"
-        what = f"token vectors alone: pooling is left to the reader ({how})"
-        problems.append(Problem(Stage.CONTRACT, what, where=name, severity=Severity.WARNING))
     figures = found.figures.setdefault(name, {})
-    figures["invariance"] = invariance(probe, ids, max_length)
+    figures["invariance"] = invariance(runner, ids, opened.pad_id, opened.max_length)
     limits = THRESHOLDS[precision_of(name)]
     if not figures["invariance"] <= limits.invariance:
         what = "a text's vector changes with what else is in the batch, or with padding"
         allowed = f"at most {limits.invariance:g}"
         problems.append(Problem(Stage.INVARIANCE, what, figures["invariance"], allowed, where=name))
-    again = probe.vectors(ids, batches)
-    if (again != vectors).any():
+    if changes(runner, ids, opened.pad_id, vectors):
         problems.append(Problem(Stage.DETERMINISM, "vectors change from run to run", where=name))
     off = float(np.abs(np.linalg.norm(vectors, axis=1) - 1).max())
     if off > UNIT_LENGTH:
@@ -134,33 +136,11 @@ def _run(
     return vectors
 
 
-def _cannot_pool(signature: Signature) -> bool:
-    return signature.output(POOLED, *HIDDEN) is None
-
-
-def _pooling(folder: Path, problems: list[Problem]) -> Pooling | None:
+def _layout(folder: Path, problems: list[Problem]) -> ModelLayout | None:
+    """Return what the folder says, where it says how to pool; what cannot be honoured becomes a problem."""
     try:
-        return read_layout(folder).pooling if (folder / "modules.json").is_file() else _from_pooling_folder(folder)
+        layout = read_layout(folder, with_graph=True)
     except ModelError as err:
         problems.append(Problem(Stage.CONTRACT, str(err)))
         return None
-
-
-def _from_pooling_folder(folder: Path) -> Pooling | None:
-    """Return what 1_Pooling/config.json says where there is no modules.json to name it."""
-    config = _json(folder / "1_Pooling" / "config.json")
-    modes = {"cls_token": Pooling.CLS, "mean_tokens": Pooling.MEAN, "max_tokens": Pooling.MAX}
-    return next((pooling for key, pooling in modes.items() if config.get(f"pooling_mode_{key}") is True), None)
-
-
-def _max_length(folder: Path) -> int | None:
-    value = _json(folder / "sentence_bert_config.json").get("max_seq_length")
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return layout if layout.named else None

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mirrorkit.bundle import AXES, INPUTS, OUTPUTS, Graph
+from mirrorkit.errors import first_line
 from mirrorkit.extras import require
-from mirrorkit.verification.probe import Port, Signature
-from mirrorkit.verification.problem import Problem, Stage, first_line
+from mirrorkit.formats.bundle import AXES, INPUTS, OUTPUTS, Graph
+from mirrorkit.runtime.session import Port, Signature
+from mirrorkit.verification.problem import Problem, Stage
 
 STANDARD = {"", "ai.onnx"}
 
 
 def graph_kind(file: Path) -> Graph:
     """Return whether the graph is of standard operators alone."""
-    return Graph.ONNX if _domains(_load(file)) <= STANDARD else Graph.ONNXRUNTIME
+    return Graph.ONNX if _domains(load_graph(file)) <= STANDARD else Graph.ONNXRUNTIME
 
 
 def check_graph(file: Path, kind: Graph, data_files: tuple[Path, ...] = ()) -> list[Problem]:
@@ -25,7 +27,7 @@ def check_graph(file: Path, kind: Graph, data_files: tuple[Path, ...] = ()) -> l
     """
     onnx = require("onnx", extra="export")
     try:
-        model = _load(file)
+        model = load_graph(file)
     except Exception as err:  # protobuf's own types
         return [Problem(Stage.GRAPH, "not an ONNX file", first_line(err))]
     problems = []
@@ -35,6 +37,8 @@ def check_graph(file: Path, kind: Graph, data_files: tuple[Path, ...] = ()) -> l
     problems += _check_weights(model, file, data_files)
     if problems:
         return problems  # the checker would read the weights
+    if any(path.is_symlink() for path in data_files):
+        return problems  # as in the hub's cache: the checker follows no links, ONNX Runtime does
     try:
         onnx.checker.check_model(str(file), full_check=not foreign)
     except Exception as err:  # ValidationError, InferenceError, and for damaged weights a ValueError
@@ -42,12 +46,12 @@ def check_graph(file: Path, kind: Graph, data_files: tuple[Path, ...] = ()) -> l
     return problems
 
 
-def check_contract(signature: Signature, dim: int) -> list[Problem]:
-    """Return how names, types and axes differ from the bundle's contract."""
+def check_contract(signature: Signature, dim: int, width: int) -> list[Problem]:
+    """Return how names, types and axes differ from the contract: tokens of `width`, sentences of `dim`."""
     problems = []
     batch, length = AXES
     wanted_inputs = tuple(Port(name, "tensor(int64)", AXES) for name in INPUTS)
-    shapes: dict[str, tuple[int | str | None, ...]] = {OUTPUTS[0]: (batch, length, dim), OUTPUTS[1]: (batch, dim)}
+    shapes: dict[str, tuple[int | str | None, ...]] = {OUTPUTS[0]: (batch, length, width), OUTPUTS[1]: (batch, dim)}
     wanted_outputs = tuple(Port(name, "tensor(float)", shapes[name]) for name in OUTPUTS)
     for what, actual, wanted in (
         ("inputs", signature.inputs, wanted_inputs),
@@ -62,20 +66,24 @@ def _listed(ports: tuple[Port, ...]) -> str:
     return ", ".join(map(str, ports)) or "none"
 
 
-def _load(file: Path) -> Any:
+def load_graph(file: Path) -> Any:
+    """Return the ONNX model without the weights that lie in other files."""
     onnx = require("onnx", extra="export")
     return onnx.load(str(file), load_external_data=False)
 
 
+def nodes_in(nodes: Iterable[Any]) -> Iterator[Any]:
+    """Yield the nodes and those of the graphs inside them."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                yield from nodes_in(graph.node)
+
+
 def _domains(model: Any) -> set[str]:
-    domains = {node.domain for function in model.functions for node in function.node}
-    graphs = [model.graph]
-    while graphs:
-        graph = graphs.pop()
-        for node in graph.node:
-            domains.add(node.domain)
-            for attribute in node.attribute:
-                graphs += [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+    bodies = (model.graph.node, *(function.node for function in model.functions))
+    domains = {node.domain for body in bodies for node in nodes_in(body)}
     # A function of the model's own is made of other operators, which are counted above.
     return domains - {function.domain for function in model.functions}
 
@@ -94,5 +102,5 @@ def _check_weights(model: Any, file: Path, data_files: tuple[Path, ...]) -> list
 
 def external_files(file: Path) -> set[str]:
     """Return the names of the files, relative to the graph's folder, that hold weights of it."""
-    model = _load(file)
+    model = load_graph(file)
     return {e.value for tensor in model.graph.initializer for e in tensor.external_data if e.key == "location"}

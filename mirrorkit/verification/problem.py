@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -53,27 +54,20 @@ class Problem:
             text += f" (allowed: {_shown(self.allowed)})"
         return text
 
-    def as_dict(self) -> dict[str, object]:
-        """Return what `--json` prints."""
-        return {
-            "severity": str(self.severity),
-            "stage": str(self.stage),
-            "where": self.where,
-            "what": self.what,
-            "measured": self.measured,
-            "allowed": self.allowed,
-        }
+
+def missed(
+    stage: Stage, figures: Mapping[str, float], limits: Mapping[str, float], at_most: Collection[str], where: str = ""
+) -> Iterator[Problem]:
+    """Yield a problem for each figure beyond its limit, which is at least what it says but for those of `at_most`."""
+    for name, limit in limits.items():
+        measured, bound = figures[name], "at most" if name in at_most else "at least"
+        if not (measured <= limit if name in at_most else measured >= limit):  # NaN keeps none
+            yield Problem(stage, name, measured, f"{bound} {limit:g}", where)
 
 
 def errors(problems: list[Problem] | tuple[Problem, ...]) -> list[Problem]:
     """Return those that make a bundle unfit."""
     return [problem for problem in problems if problem.severity is Severity.ERROR]
-
-
-def first_line(err: Exception) -> str:
-    """Return the first line of what an exception says."""
-    text = str(err).strip()
-    return text.splitlines()[0] if text else type(err).__name__
 
 
 def _shown(value: float | str) -> str:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
-from mirrorkit.bundle import Precision
 from mirrorkit.errors import ConfigError
+from mirrorkit.formats.bundle import Precision
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ THRESHOLDS = {
 def thresholds_for(precision: Precision, overrides: Mapping[str, float] | None = None) -> Thresholds:
     """Return the limits of a precision with the user's own in place of some.
 
-    Raises ConfigError for a limit that there is not or that no measurement could meet or miss.
+    Raises ConfigError for an unknown limit, or a value outside the range of its figure.
     """
     limits = THRESHOLDS[precision]
     chosen = {name: value for name, value in (overrides or {}).items() if value is not None}

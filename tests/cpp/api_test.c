@@ -76,6 +76,11 @@ static void test_null(void) {
   CHECK(strcmp(mirrorkit_variant(NULL), "") == 0);
   CHECK(strcmp(mirrorkit_onnxruntime_version(NULL), "") == 0);
   FAILS(mirrorkit_encode(NULL, &text, NULL, 1, vector, 1), MIRRORKIT_INVALID_ARGUMENT);
+  CHECK(mirrorkit_dim_with(NULL, NULL) == 0);
+  CHECK(mirrorkit_normalized(NULL) == 0);
+  CHECK(strcmp(mirrorkit_similarity_name(NULL), "") == 0);
+  FAILS(mirrorkit_encode_with(NULL, NULL, &text, NULL, 1, vector, 1), MIRRORKIT_INVALID_ARGUMENT);
+  FAILS(mirrorkit_similarity(NULL, vector, 1, vector, 1, 1, vector), MIRRORKIT_INVALID_ARGUMENT);
   FAILS(mirrorkit_token_counts(NULL, &text, NULL, 1, &count), MIRRORKIT_INVALID_ARGUMENT);
   FAILS(mirrorkit_token_ids(NULL, text, 1, NULL, 0, &count), MIRRORKIT_INVALID_ARGUMENT);
 }
@@ -110,6 +115,20 @@ static void test_encode(const mirrorkit_encoder *encoder) {
   for (size_t i = 0; i < sizeof invalid / sizeof invalid[0]; ++i) {
     FAILS(mirrorkit_encode(encoder, &invalid[i], NULL, 1, one, 3 * dim), MIRRORKIT_INVALID_ARGUMENT);
   }
+  mirrorkit_options options = mirrorkit_default_options();
+  CHECK(mirrorkit_encode_with(encoder, &options, texts, NULL, 3, two, 3 * dim) == MIRRORKIT_OK);
+  CHECK(memcmp(one, two, 3 * dim * sizeof(float)) == 0);
+  options.truncate_dim = 3;
+  CHECK(mirrorkit_dim_with(encoder, &options) == 3);
+  CHECK(mirrorkit_encode_with(encoder, &options, texts, NULL, 3, two, 9) == MIRRORKIT_OK);
+  CHECK(two[3] == one[dim]);
+  FAILS(mirrorkit_encode_with(encoder, &options, texts, NULL, 3, two, 8), MIRRORKIT_BUFFER_TOO_SMALL);
+  options.prompt = "\xff";
+  FAILS(mirrorkit_encode_with(encoder, &options, texts, NULL, 3, two, 9), MIRRORKIT_INVALID_ARGUMENT);
+  options.size = 1;
+  FAILS(mirrorkit_encode_with(encoder, &options, texts, NULL, 3, two, 9), MIRRORKIT_INVALID_ARGUMENT);
+  CHECK(mirrorkit_dim_with(encoder, &options) == 0);
+  FAILS(mirrorkit_similarity(encoder, NULL, 1, one, 1, dim, two), MIRRORKIT_INVALID_ARGUMENT);
   free(one);
   free(two);
 }

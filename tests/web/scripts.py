@@ -8,7 +8,7 @@ DONE = "document.body.dataset.state !== 'loading'"
 VECTORS = """(async (name, texts) => {
   const { open } = await import(new URL("browser.mjs", document.baseURI));
   const { bundle } = await open();
-  const encoder = await bundle.encoder(name);
+  const encoder = await bundle.open(name);
   const vectors = [];
   for (const text of texts) vectors.push(Array.from(await encoder.encode(text)));
   await encoder.release();

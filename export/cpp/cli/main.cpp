@@ -20,6 +20,10 @@ constexpr const char* usage = R"(usage: mirrorkit-cli encode|check|bench BUNDLE 
   --ort PATH        libonnxruntime to use (MIRRORKIT_ONNXRUNTIME, then the loader's search path)
   --threads N       (as ONNX Runtime sees fit)
   --batch-tokens N  tokens of one pass, padding included (512)
+  --prompt TEXT     put this before each text
+  --prompt-name NAME  or the bundle's prompt of this name (its default one, where it has one)
+  --truncate-dim N  keep this many leading numbers of a vector
+  --normalize       bring vectors to unit length
   --low-memory      keep no memory from one pass of the model for the next
   --no-verify       do not hash the files first
   --verbose         log to standard error
@@ -46,6 +50,7 @@ cli::Arguments parse(const std::vector<std::string>& words) {
   cli::Arguments parsed;
   const std::map<std::string, std::function<void()>> flags = {
       {"--low-memory", [&] { parsed.params.low_memory = true; }},
+      {"--normalize", [&] { parsed.params.options.normalize = true; }},
       {"--no-verify", [&] { parsed.params.verify = false; }},
       {"--verbose", [&] { parsed.params.log = log; }},
   };
@@ -56,6 +61,10 @@ cli::Arguments parse(const std::vector<std::string>& words) {
       {"--threads", [&](Value value) { parsed.params.threads = number<int>("--threads", value); }},
       {"--batch-tokens",
        [&](Value value) { parsed.params.batch_tokens = number<std::size_t>("--batch-tokens", value); }},
+      {"--prompt", [&](Value value) { parsed.params.options.prompt = value; }},
+      {"--prompt-name", [&](Value value) { parsed.params.options.prompt_name = value; }},
+      {"--truncate-dim",
+       [&](Value value) { parsed.params.options.truncate_dim = number<std::size_t>("--truncate-dim", value); }},
       {"--input", [&](Value value) { parsed.input = value; }},
       {"--output", [&](Value value) { parsed.output = value; }},
       {"--format", [&](Value value) { parsed.format = value; }},

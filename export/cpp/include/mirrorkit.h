@@ -89,7 +89,20 @@ typedef struct mirrorkit_params {
   int32_t tokenizer_only;  /* not 0: open no graph and need no ONNX Runtime; mirrorkit_encode then fails */
   mirrorkit_log_callback log; /* NULL: silent */
   void *log_user;
+  const char *prompt;      /* put before each text, UTF-8; NULL: the prompt called `prompt_name` */
+  const char *prompt_name; /* of one of the bundle's prompts; NULL: its default one, where it has one */
+  int32_t truncate_dim;    /* leading numbers of a vector that are kept; 0: all */
+  int32_t normalize;       /* not 0: bring what is left to unit length; 0: the length that the model gives */
 } mirrorkit_params;
+
+/* What mirrorkit_encode_with does other than the encoder's params say; the fields mean the same. */
+typedef struct mirrorkit_options {
+  size_t size; /* of this struct; as mirrorkit_default_options sets it */
+  const char *prompt;
+  const char *prompt_name;
+  int32_t truncate_dim;
+  int32_t normalize;
+} mirrorkit_options;
 
 /* variant "auto", 512 batch tokens, verify on, all else 0 or NULL */
 MIRRORKIT_API mirrorkit_params mirrorkit_default_params(void);
@@ -106,17 +119,39 @@ MIRRORKIT_API int32_t mirrorkit_max_length(const mirrorkit_encoder *encoder); /*
 MIRRORKIT_API const char *mirrorkit_variant(const mirrorkit_encoder *encoder);             /* the one chosen */
 MIRRORKIT_API const char *mirrorkit_onnxruntime_version(const mirrorkit_encoder *encoder); /* "" where none is open */
 
-/* Writes `count` vectors of unit length, one after the other, to `vectors`, which has room for `capacity` floats.
- * texts[i] is UTF-8 of lengths[i] bytes, zero bytes among them being ordinary characters; with `lengths` NULL each text
- * ends at its first zero byte. Text beyond mirrorkit_max_length is cut. Fails as a whole, naming the text. */
+/* not 0: vectors have unit length as the model gives them, whatever `truncate_dim` then cuts off */
+MIRRORKIT_API int32_t mirrorkit_normalized(const mirrorkit_encoder *encoder);
+
+/* Writes `count` vectors, one after the other, to `vectors`, which has room for `capacity` floats. texts[i] is UTF-8 of
+ * lengths[i] bytes, zero bytes among them being ordinary characters; with `lengths` NULL each text ends at its first
+ * zero byte. Text beyond mirrorkit_max_length is cut. Fails as a whole, naming the text. */
 MIRRORKIT_API mirrorkit_status mirrorkit_encode(const mirrorkit_encoder *encoder, const char *const *texts,
                                                 const size_t *lengths, size_t count, float *vectors, size_t capacity);
 
-/* Writes how many tokens the model sees of each text to counts[0 … count - 1]. */
+/* The bundle's default prompt, all numbers, the length that the model gives: everything 0 or NULL. */
+MIRRORKIT_API mirrorkit_options mirrorkit_default_options(void);
+
+/* floats of a vector of mirrorkit_encode_with; 0 for options that cannot be */
+MIRRORKIT_API int32_t mirrorkit_dim_with(const mirrorkit_encoder *encoder, const mirrorkit_options *options);
+
+/* The same as mirrorkit_encode with options of this call's own; NULL: those of the encoder. */
+MIRRORKIT_API mirrorkit_status mirrorkit_encode_with(const mirrorkit_encoder *encoder, const mirrorkit_options *options,
+                                                     const char *const *texts, const size_t *lengths, size_t count,
+                                                     float *vectors, size_t capacity);
+
+/* Writes how alike each of `count_a` vectors is to each of `count_b`, all of `dim` floats, to scores[i * count_b + j]:
+ * by the model's own function, a distance being below zero, so that more is always more alike. */
+MIRRORKIT_API mirrorkit_status mirrorkit_similarity(const mirrorkit_encoder *encoder, const float *a, size_t count_a,
+                                                    const float *b, size_t count_b, size_t dim, float *scores);
+
+/* "cosine", "dot", "euclidean" or "manhattan"; "" for NULL */
+MIRRORKIT_API const char *mirrorkit_similarity_name(const mirrorkit_encoder *encoder);
+
+/* Writes how many tokens the model sees of each text, the encoder's prompt included, to counts[0 … count - 1]. */
 MIRRORKIT_API mirrorkit_status mirrorkit_token_counts(const mirrorkit_encoder *encoder, const char *const *texts,
                                                       const size_t *lengths, size_t count, size_t *counts);
 
-/* Writes the token ids of one text, special ones included, and their number to *count. `ids` may be NULL with
+/* Writes the token ids of one text, the encoder's prompt and special ones included, and their number to *count. `ids` may be NULL with
  * `capacity` 0. Where `capacity` is too small only *count is written. */
 MIRRORKIT_API mirrorkit_status mirrorkit_token_ids(const mirrorkit_encoder *encoder, const char *text, size_t length,
                                                    int32_t *ids, size_t capacity, size_t *count);

@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -43,6 +44,15 @@ class Error : public std::runtime_error {
 
 using Log = std::function<void(mirrorkit_log_level level, std::string_view message)>;  // must not throw
 
+// The fields of mirrorkit_options. Where neither `prompt` nor `prompt_name` is set, the bundle's default prompt is put
+// before each text, if it has one; `prompt` may be "" for none.
+struct Options {
+  std::optional<std::string> prompt;
+  std::optional<std::string> prompt_name;
+  std::size_t truncate_dim = 0;
+  bool normalize = false;
+};
+
 // The fields of mirrorkit_params.
 struct Params {
   std::string variant = "auto";
@@ -53,6 +63,7 @@ struct Params {
   bool low_memory = false;
   bool tokenizer_only = false;
   Log log;
+  Options options;  // of calls that have none of their own
 };
 
 class Encoder {
@@ -68,12 +79,15 @@ class Encoder {
     raw.tokenizer_only = params.tokenizer_only;
     raw.log = params.log ? forward : nullptr;
     raw.log_user = log_.get();
+    set(raw, params.options);
     mirrorkit_encoder* handle = nullptr;
     check(mirrorkit_create(folder.c_str(), &raw, &handle));
     handle_.reset(handle);
   }
 
   std::size_t dim() const { return static_cast<std::size_t>(mirrorkit_dim(handle_.get())); }
+  bool normalized() const { return mirrorkit_normalized(handle_.get()) != 0; }
+  std::string similarity_name() const { return mirrorkit_similarity_name(handle_.get()); }
   std::size_t max_length() const { return static_cast<std::size_t>(mirrorkit_max_length(handle_.get())); }
   std::string variant() const { return mirrorkit_variant(handle_.get()); }
   std::string onnxruntime_version() const { return mirrorkit_onnxruntime_version(handle_.get()); }
@@ -85,6 +99,25 @@ class Encoder {
     check(mirrorkit_encode(handle_.get(), all.texts.data(), all.lengths.data(), texts.size(), vectors.data(),
                            vectors.size()));
     return vectors;
+  }
+
+  // The same with options of this call's own; a vector has truncate_dim floats where that is less than the bundle's.
+  std::vector<float> encode(const std::vector<std::string>& texts, const Options& options) const {
+    mirrorkit_options raw = mirrorkit_default_options();
+    set(raw, options);
+    std::vector<float> vectors(texts.size() * static_cast<std::size_t>(mirrorkit_dim_with(handle_.get(), &raw)));
+    const Pointers all(texts);
+    check(mirrorkit_encode_with(handle_.get(), &raw, all.texts.data(), all.lengths.data(), texts.size(), vectors.data(),
+                                vectors.size()));
+    return vectors;
+  }
+
+  // Returns how alike each of the vectors `a` is to each of `b`, all of `width` floats, by the model's own function.
+  std::vector<float> similarity(const std::vector<float>& a, const std::vector<float>& b, std::size_t width) const {
+    const std::size_t rows = a.size() / width, columns = b.size() / width;
+    std::vector<float> scores(rows * columns);
+    check(mirrorkit_similarity(handle_.get(), a.data(), rows, b.data(), columns, width, scores.data()));
+    return scores;
   }
 
   std::vector<std::size_t> token_counts(const std::vector<std::string>& texts) const {
@@ -120,6 +153,13 @@ class Encoder {
     void operator()(mirrorkit_encoder* handle) const { mirrorkit_free(handle); }
   };
 
+  template <typename Raw>
+  static void set(Raw& raw, const Options& options) {
+    raw.prompt = options.prompt ? options.prompt->c_str() : nullptr;
+    raw.prompt_name = options.prompt_name ? options.prompt_name->c_str() : nullptr;
+    raw.truncate_dim = static_cast<std::int32_t>(options.truncate_dim);
+    raw.normalize = options.normalize;
+  }
   static void check(mirrorkit_status status) {
     if (status != MIRRORKIT_OK) throw Error(status);
   }

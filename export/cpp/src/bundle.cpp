@@ -15,14 +15,19 @@ namespace mk {
 namespace {
 
 constexpr const char* manifest_name = "mirrorkit.json";
-constexpr std::int64_t schema_version = 1;
+constexpr std::int64_t schema_version = 2;
 constexpr std::uintmax_t largest_text_file = std::uintmax_t{1} << 30;
-// fastest first, as the Python runtime has it
-constexpr const char* automatic[] = {"int8-fused", "int8", "fp32-fused", "fp32", "fp16", "int4"};
+// What a manifest may say at most: mirrorkit/formats/fields.py.
+constexpr std::int64_t widest = std::int64_t{1} << 16;         // numbers in a vector
+constexpr std::int64_t longest_input = std::int64_t{1} << 20;  // tokens
+// of bundles that were written before they told it: PREFERENCE of mirrorkit/formats/bundle.py
+constexpr const char* usual_preference[] = {"int8-fused", "int8", "fp32-fused", "fp32", "fp16", "int4"};
 
-std::size_t positive(const Json& value, const char* key, const std::string& name) {
+std::size_t positive(const Json& value, const char* key, std::int64_t most, const std::string& name) {
   const std::int64_t number = int_field(value, key, name);
-  if (number == 0) bad_bundle(name + ": " + key + " must be above 0");
+  if (number == 0 || number > most) {
+    bad_bundle(name + ": " + key + " must be from 1 to " + std::to_string(most) + ", is " + std::to_string(number));
+  }
   return static_cast<std::size_t>(number);
 }
 
@@ -47,15 +52,33 @@ void Bundle::read(const Json& value) {
     unsupported(manifest_ + ": schema " + std::to_string(version) + ", this library reads up to " +
                 std::to_string(schema_version));
   }
-  dim_ = positive(value, "dim", manifest_);
-  max_length_ = positive(value, "max_length", manifest_);
+  dim_ = positive(value, "dim", widest, manifest_);
+  max_length_ = positive(value, "max_length", longest_input, manifest_);
   pad_id_ = int_field(value, "pad_token_id", manifest_);
-  if (!bool_field(value, "normalized", manifest_)) bad_bundle(manifest_ + ": normalized must be true");
+  usage_ = read_usage(value, manifest_);
   if (string_field(value, "pooling", manifest_) == "mean-padded") {
     unsupported(manifest_ + ": pooling mean-padded depends on the padding of a batch; export with another");
   }
   read_files(field(value, "files", manifest_));
   read_variants(field(value, "variants", manifest_));
+  read_preference(value);
+}
+
+void Bundle::read_preference(const Json& value) {
+  if (!is_absent(value, "preference")) {
+    const Json& devices = field(value, "preference", manifest_);
+    if (!devices.is_object()) bad_bundle(manifest_ + ": preference must be an object");
+    if (!is_absent(devices, "cpu")) {
+      const Json& names = field(devices, "cpu", manifest_);
+      if (!names.is_array()) bad_bundle(manifest_ + ": preference for cpu must be a list");
+      for (const Json& name : names) {
+        if (!name.is_string()) bad_bundle(manifest_ + ": preference for cpu must be a list of names");
+        preference_.push_back(name.get<std::string>());
+      }
+      return;
+    }
+  }
+  preference_.assign(std::begin(usual_preference), std::end(usual_preference));
 }
 
 void Bundle::read_files(const Json& value) {
@@ -70,7 +93,7 @@ void Bundle::read_files(const Json& value) {
 void Bundle::read_variants(const Json& value) {
   if (!value.is_object()) bad_bundle(manifest_ + ": variants must be an object");
   for (auto item = value.begin(); item != value.end(); ++item) {
-    Variant variant{item.key(), string_field(*item, "file", manifest_), {}};
+    Variant variant{item.key(), string_field(*item, "precision", manifest_), string_field(*item, "file", manifest_), {}};
     const Json& data_files = field(*item, "data_files", manifest_);
     if (!data_files.is_array()) bad_bundle(manifest_ + ": data_files of " + item.key() + " must be a list");
     for (const Json& file : data_files) {
@@ -87,15 +110,13 @@ const Variant* Bundle::find(std::string_view name) const {
 }
 
 const Variant& Bundle::choose(const std::string& wanted) const {
+  for (const std::string& name : preference_) {
+    const Variant* variant = find(name);
+    if (variant != nullptr && (wanted == "auto" || wanted == variant->precision)) return *variant;
+  }
   const auto by_file =
       std::find_if(variants_.begin(), variants_.end(), [&](const Variant& v) { return v.file == wanted; });
   if (by_file != variants_.end()) return *by_file;
-  if (wanted == "auto") {
-    for (const char* name : automatic) {
-      if (const Variant* variant = find(name)) return *variant;
-    }
-  }
-  if (const Variant* fused = find(wanted + "-fused")) return *fused;  // the same numbers, sooner
   if (const Variant* variant = find(wanted)) return *variant;
   std::string names;
   for (const Variant& variant : variants_) names += (names.empty() ? "" : ", ") + variant.name;

@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "json.hpp"
+#include "usage.hpp"
 
 namespace mk {
 
 struct Variant {
   std::string name;
+  std::string precision;
   std::string file;                     // relative to the bundle
   std::vector<std::string> data_files;  // the same: further files that hold its weights
 };
@@ -25,8 +27,10 @@ class Bundle {
   std::size_t dim() const { return dim_; }
   std::size_t max_length() const { return max_length_; }
   std::int64_t pad_id() const { return pad_id_; }
+  const Usage& usage() const { return usage_; }
 
-  // Returns the variant for "auto", a name, or a graph's file; throws naming those there are.
+  // Returns the best variant for "auto" or a precision, else the one of that name or file; throws naming those there
+  // are. Which is best mirrorkit.json says, in its field "preference".
   const Variant& choose(const std::string& wanted) const;
 
   // Returns the path of a recorded file after holding its size, and with `verify` its hash, against the record.
@@ -44,6 +48,7 @@ class Bundle {
   void read(const Json& value);
   void read_variants(const Json& value);
   void read_files(const Json& value);
+  void read_preference(const Json& value);
   const Variant* find(std::string_view name) const;
   std::filesystem::path inside(const std::string& relative) const;
 
@@ -51,7 +56,9 @@ class Bundle {
   std::string manifest_;  // its path, for errors
   std::size_t dim_ = 0, max_length_ = 0;
   std::int64_t pad_id_ = 0;
+  Usage usage_;
   std::vector<Variant> variants_;
+  std::vector<std::string> preference_;  // names of variants for the CPU, the best first; some may not be there
   std::vector<Record> files_;
 };
 

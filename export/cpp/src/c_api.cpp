@@ -85,6 +85,41 @@ std::string_view text_at(const char* const* texts, const std::size_t* lengths, s
   return {texts[i], lengths != nullptr ? lengths[i] : std::strlen(texts[i])};
 }
 
+// Of mirrorkit_params and mirrorkit_options, which name these fields alike.
+template <typename Fields>
+mk::Call call_of(const Fields& fields) {
+  require(fields.truncate_dim >= 0, "truncate_dim " + std::to_string(fields.truncate_dim) + ": must be at least 0");
+  mk::Call call;
+  if (fields.prompt != nullptr) call.prompt = fields.prompt;
+  if (fields.prompt_name != nullptr) call.prompt_name = fields.prompt_name;
+  call.truncate_dim = static_cast<std::size_t>(fields.truncate_dim);
+  call.normalize = fields.normalize != 0;
+  return call;
+}
+
+mk::Call call_of(const mk::Encoder& encoder, const mirrorkit_options* options) {
+  require(options == nullptr || options->size == sizeof(mirrorkit_options),
+          "options: not made by mirrorkit_default_options of this release");
+  return options != nullptr ? call_of(*options) : encoder.call();
+}
+
+void encode(const mk::Encoder& encoder, const mk::Call& call, const char* const* texts, const std::size_t* lengths,
+            std::size_t count, float* vectors, std::size_t capacity) {
+  if (count == 0) return;
+  require(texts != nullptr, "texts: is null");
+  require(vectors != nullptr, "vectors: is null");
+  const std::size_t dim = encoder.dim(call);
+  if (capacity / dim < count) {
+    throw mk::Error(mk::Status::buffer_too_small, "vectors: " + std::to_string(count) + " texts take " +
+                                                      std::to_string(dim) + " floats each, there is room for " +
+                                                      std::to_string(capacity));
+  }
+  std::vector<std::string_view> views;
+  views.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) views.push_back(text_at(texts, lengths, i));
+  encoder.encode(views, call, vectors);
+}
+
 mk::Options options_of(const mirrorkit_params& params) {
   require(params.size == sizeof(mirrorkit_params), "params: not made by mirrorkit_default_params of this release");
   require(params.threads >= 0 && params.threads <= most_threads,
@@ -100,7 +135,8 @@ mk::Options options_of(const mirrorkit_params& params) {
           params.verify != 0,
           params.low_memory != 0,
           params.tokenizer_only != 0,
-          log};
+          log,
+          call_of(params)};
 }
 
 }  // namespace
@@ -145,20 +181,50 @@ mirrorkit_status mirrorkit_encode(const mirrorkit_encoder* encoder, const char* 
                                   size_t count, float* vectors, size_t capacity) {
   return guarded([&] {
     require(encoder != nullptr, "encoder: is null");
-    if (count == 0) return;
-    require(texts != nullptr, "texts: is null");
-    require(vectors != nullptr, "vectors: is null");
-    const std::size_t dim = encoder->encoder.dim();
-    if (capacity / dim < count) {
-      throw mk::Error(mk::Status::buffer_too_small, "vectors: " + std::to_string(count) + " texts take " +
-                                                        std::to_string(dim) + " floats each, there is room for " +
-                                                        std::to_string(capacity));
-    }
-    std::vector<std::string_view> views;
-    views.reserve(count);
-    for (std::size_t i = 0; i < count; ++i) views.push_back(text_at(texts, lengths, i));
-    encoder->encoder.encode(views, vectors);
+    encode(encoder->encoder, encoder->encoder.call(), texts, lengths, count, vectors, capacity);
   });
+}
+
+mirrorkit_options mirrorkit_default_options(void) {
+  mirrorkit_options options{};
+  options.size = sizeof(mirrorkit_options);
+  return options;
+}
+
+int32_t mirrorkit_dim_with(const mirrorkit_encoder* encoder, const mirrorkit_options* options) {
+  int32_t dim = 0;
+  guarded([&] {
+    require(encoder != nullptr, "encoder: is null");
+    dim = static_cast<int32_t>(encoder->encoder.dim(call_of(encoder->encoder, options)));
+  });
+  return dim;
+}
+
+mirrorkit_status mirrorkit_encode_with(const mirrorkit_encoder* encoder, const mirrorkit_options* options,
+                                       const char* const* texts, const size_t* lengths, size_t count, float* vectors,
+                                       size_t capacity) {
+  return guarded([&] {
+    require(encoder != nullptr, "encoder: is null");
+    encode(encoder->encoder, call_of(encoder->encoder, options), texts, lengths, count, vectors, capacity);
+  });
+}
+
+mirrorkit_status mirrorkit_similarity(const mirrorkit_encoder* encoder, const float* a, size_t count_a, const float* b,
+                                      size_t count_b, size_t dim, float* scores) {
+  return guarded([&] {
+    require(encoder != nullptr, "encoder: is null");
+    if (count_a == 0 || count_b == 0) return;
+    require(a != nullptr && b != nullptr && scores != nullptr, "a, b or scores: is null");
+    mk::similarities(encoder->encoder.usage().similarity, a, count_a, b, count_b, dim, scores);
+  });
+}
+
+const char* mirrorkit_similarity_name(const mirrorkit_encoder* encoder) {
+  return encoder != nullptr ? encoder->encoder.usage().similarity.c_str() : "";
+}
+
+int32_t mirrorkit_normalized(const mirrorkit_encoder* encoder) {
+  return encoder != nullptr && encoder->encoder.usage().normalized ? 1 : 0;
 }
 
 mirrorkit_status mirrorkit_token_counts(const mirrorkit_encoder* encoder, const char* const* texts,

@@ -30,7 +30,12 @@ GetApiBase entry_point(const std::string& library) {
   return found;
 }
 
+// From release 1.29 on ONNX Runtime would report the machine and the program to its makers. Unless the user has set the
+// variable, that is off; it is read when the library is loaded or its environment made.
+void keep_quiet() { setenv("ORT_DISABLE_TELEMETRY", "1", 0); }
+
 GetApiBase find_entry_point(const std::string& library) {
+  keep_quiet();
   if (!library.empty()) return entry_point(library);
   if (const char* named = std::getenv("MIRRORKIT_ONNXRUNTIME"); named != nullptr && *named != '\0')
     return entry_point(named);

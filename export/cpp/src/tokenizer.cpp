@@ -23,14 +23,24 @@ const Json& checked(const Json& value) {
   return value;
 }
 
+std::set<std::int32_t> special_ids(const Json& added) {
+  std::set<std::int32_t> ids;
+  for (const Json& item : added) {  // each has been read before
+    if (bool_or(item, "special", false, name)) ids.insert(static_cast<std::int32_t>(int_field(item, "id", name)));
+  }
+  return ids;
+}
+
 }  // namespace
 
-Tokenizer::Tokenizer(const Json& value, std::size_t max_length)
+Tokenizer::Tokenizer(const Json& value, std::size_t max_length, bool cuts_left)
     : normalizer_(read_normalizer(part(checked(value), "normalizer"))),
       pre_tokenizer_(read_pre_tokenizer(part(value, "pre_tokenizer"))),
       model_(read_model(field(value, "model", name))),
       added_(is_absent(value, "added_tokens") ? Json::array() : value["added_tokens"], *model_, normalizer_.get()),
-      post_processor_(part(value, "post_processor")) {
+      post_processor_(part(value, "post_processor")),
+      special_(special_ids(part(value, "added_tokens"))),
+      cuts_left_(cuts_left) {
   if (max_length < post_processor_.added()) {
     bad_bundle("max_length " + std::to_string(max_length) + " leaves no room for the " +
                std::to_string(post_processor_.added()) + " special tokens");
@@ -42,18 +52,28 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
   Pieces pieces = added_.extract(text, normalizer_.get());
   if (pre_tokenizer_ != nullptr) pre_tokenizer_->apply(pieces);
   std::vector<std::int32_t> ids = post_processor_.before();
+  const auto start = static_cast<std::ptrdiff_t>(ids.size());
   const std::size_t limit = ids.size() + room_;
   for (const Span& span : pieces.spans) {
-    if (ids.size() >= limit) break;
+    if (ids.size() >= limit && !cuts_left_) break;
     if (span.id != no_id) {
       ids.push_back(span.id);
     } else {
       model_->tokenize(pieces.view(span), ids);
     }
   }
+  if (ids.size() > limit && cuts_left_) {
+    ids.erase(ids.begin() + start, ids.begin() + start + static_cast<std::ptrdiff_t>(ids.size() - limit));
+  }
   if (ids.size() > limit) ids.resize(limit);
   ids.insert(ids.end(), post_processor_.after().begin(), post_processor_.after().end());
   return ids;
+}
+
+std::size_t Tokenizer::prompt_length(std::string_view prompt) const {
+  if (prompt.empty()) return 0;
+  const std::vector<std::int32_t> ids = encode(prompt);
+  return ids.size() - (!ids.empty() && special_.count(ids.back()) > 0 ? 1 : 0);
 }
 
 }  // namespace mk

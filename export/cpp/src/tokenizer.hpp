@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -18,12 +19,16 @@ namespace mk {
 // Immutable once read, so any number of threads may use one.
 class Tokenizer {
  public:
-  // `value` is tokenizer.json; longer texts are cut to `max_length` ids, special tokens included. Its own truncation
-  // and padding do not count. Throws naming whatever this library does not know.
-  Tokenizer(const Json& value, std::size_t max_length);
+  // `value` is tokenizer.json; longer texts are cut to `max_length` ids, special tokens included, at their end or, with
+  // `cuts_left`, at their beginning. Its own truncation and padding do not count. Throws naming whatever this library
+  // does not know.
+  Tokenizer(const Json& value, std::size_t max_length, bool cuts_left = false);
 
   // Returns the ids of a text, special tokens included; `text` must be valid UTF-8.
   std::vector<std::int32_t> encode(std::string_view text) const;
+
+  // Returns how many ids a prompt takes at the start of a text: a special token at its end is not its own.
+  std::size_t prompt_length(std::string_view prompt) const;
 
  private:
   std::unique_ptr<const Normalizer> normalizer_;
@@ -31,7 +36,9 @@ class Tokenizer {
   std::unique_ptr<const Model> model_;
   AddedTokens added_;
   PostProcessor post_processor_;
-  std::size_t room_;  // for ids of the text itself
+  std::set<std::int32_t> special_;  // ids
+  std::size_t room_;                // for ids of the text itself
+  bool cuts_left_;
 };
 
 }  // namespace mk

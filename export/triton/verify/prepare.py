@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirrorkit.exporter.triton import write_repository
+from mirrorkit.exporter.triton.repository import write_repository
 from mirrorkit.runtime.encoder import Encoder
 
 TEXTS = [

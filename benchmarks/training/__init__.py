@@ -1,0 +1,1 @@
+"""What training costs and brings, beside the official procedure."""

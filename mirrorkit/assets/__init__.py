@@ -1,0 +1,1 @@
+"""The files that ship with mirrorkit, and where they lie."""

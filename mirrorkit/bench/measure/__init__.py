@@ -1,0 +1,1 @@
+"""Speed and quality of each subject, in processes of their own."""

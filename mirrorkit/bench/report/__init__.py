@@ -1,0 +1,1 @@
+"""A result as tables, Markdown, a page with plots."""

@@ -1,0 +1,122 @@
+"""Train an encoder: `finetune`, `recipes`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mirrorkit.cli.command import (
+    OUTPUT,
+    READ,
+    RUN,
+    Delimiter,
+    Encoding,
+    Header,
+    Json,
+    TextColumn,
+    TrustRemoteCode,
+    command,
+    option,
+    settings,
+    settings_of,
+)
+from mirrorkit.terminal.console import live_progress, only_errors, print_json, show, stdout
+from mirrorkit.training.recipes import Changes, Recipe, listing
+
+_CORPUS = "Corpus"
+_HYPER_PARAMETERS = settings_of(Recipe, flags={"learning_rate": "--lr"})
+
+
+@command
+@settings("changes", _HYPER_PARAMETERS, "Hyper-parameters (the recipe's where not given)")
+def finetune(
+    base: Annotated[str, typer.Argument(help="Masked language model: a folder, a shipped name (tiny) or a hub id.")],
+    corpus: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files of text, csv, tsv, json, jsonl (also .gz .bz2 .xz .zst), parquet or arrow, patterns such as "
+            "'data/*.csv', folders of txt and md, or - for stdin."
+        ),
+    ],
+    out: Annotated[Path, option(OUTPUT, "Folder to write the encoder to.", "--out", "-o")],
+    changes: Changes,
+    recipe: Annotated[str, option(RUN, "See: mirrorkit recipes.")] = "auto",
+    seed: Annotated[int, option(RUN, "Seed of all random numbers.", min=0)] = 42,
+    seeds: Annotated[int, option(RUN, "Train this often, report mean and spread, keep the first.", min=1)] = 1,
+    device: Annotated[str, option(RUN, "auto, cpu, cuda or mps.")] = "auto",
+    autocast: Annotated[str, option(RUN, "Type to multiply matrices in: auto, fp32, bf16 or fp16.")] = "auto",
+    memory: Annotated[str | None, option(RUN, "What training may take, such as 4GB; else what is free.")] = None,
+    checkpoint_every: Annotated[int, option(RUN, "Save the training every so many steps; see --resume.")] = 0,
+    resume: Annotated[bool, option(RUN, "Go on with a training that was stopped.", "--resume")] = False,
+    log: Annotated[Path | None, option(RUN, "File for a line of JSON a step: loss, rate, geometry.", "--log")] = None,
+    eval_dir: Annotated[Path | None, option(RUN, "Folder of STS files: score before and after.", "--eval")] = None,
+    check: Annotated[
+        bool, option(RUN, "First compare the vectors of BASE with those of sentence-transformers.", "--check")
+    ] = False,
+    limit: Annotated[int | None, option(_CORPUS, "Train on an even sample of this many rows.")] = None,
+    pairs: Annotated[bool, option(_CORPUS, "The corpus has known positives: two columns, or a||b.", "--pairs")] = False,
+    unit: Annotated[str | None, option(_CORPUS, "A string is a line, sentence, paragraph or document.")] = None,
+    text_column: TextColumn = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
+    skip_bad: Annotated[
+        bool, option(READ, "Leave out and count rows that do not fit; default: an error.", "--skip-bad")
+    ] = False,
+    keep_repeats: Annotated[bool, option(_CORPUS, "Keep repeated rows.", "--keep-repeats")] = False,
+    trust_remote_code: TrustRemoteCode = False,
+    overwrite: Annotated[bool, option(OUTPUT, "Replace the model at OUT.", "--overwrite")] = False,
+    json_: Json = False,
+) -> None:
+    """Fine-tune BASE on the strings of CORPUS: an encoder in a sentence-transformers folder."""
+    from mirrorkit.terminal.report import finetune_report
+    from mirrorkit.training.finetune import finetune as run
+    from mirrorkit.training.ranks import launched, told_apart
+
+    if follows := launched()[0] > 0:  # another process of this training writes and reports
+        only_errors()
+    with live_progress() as progress, told_apart():
+        result = run(
+            base,
+            corpus[0] if len(corpus) == 1 else [Path(one) for one in corpus],
+            out,
+            recipe=recipe,
+            seed=seed,
+            seeds=seeds,
+            limit=limit,
+            pairs=pairs,
+            unit=unit,
+            text_column=text_column,
+            delimiter=delimiter,
+            encoding=encoding,
+            header=header,
+            skip_bad=skip_bad,
+            keep_repeats=keep_repeats,
+            device=device,
+            autocast=autocast,
+            memory=memory,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            log_file=log,
+            eval_dir=eval_dir,
+            compare=check,
+            overwrite=overwrite,
+            trust_remote_code=trust_remote_code,
+            progress=progress,
+            **changes,
+        )
+    if not follows:
+        show(result.as_dict(), lambda: finetune_report(result), as_json=json_)
+
+
+@command
+def recipes(json_: Json = False) -> None:
+    """List the recipes with all their hyper-parameters."""
+    from mirrorkit.terminal.report import recipes_table
+
+    if json_:
+        print_json(listing())
+    else:
+        stdout().print(recipes_table(listing()))

@@ -1,0 +1,1 @@
+"""From the torch module to ONNX graphs: export, simplification, fusion, half precision."""

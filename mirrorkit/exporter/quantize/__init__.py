@@ -1,0 +1,1 @@
+"""Graphs with 8-bit and 4-bit weights."""

@@ -1,0 +1,1 @@
+"""TensorRT engines: graph, build, proof."""

@@ -1,0 +1,1 @@
+"""Vocabularies cut to what a corpus uses."""

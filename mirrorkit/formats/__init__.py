@@ -1,0 +1,1 @@
+"""What lies on disk: model folders, bundles, golden texts, engines."""

@@ -1,0 +1,54 @@
+"""Read a JSON file that anybody may have written: whatever is wrong with it is one line that names the file."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+from mirrorkit.errors import MirrorkitError, ModelError
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+LARGEST = 1 << 28  # bytes; the longest vocabularies take some 30 MB
+
+
+def read_json(file: Path, error: type[MirrorkitError] = ModelError) -> Any:
+    """Return the parsed file; raises `error` where it is missing, unreadable, too large or malformed."""
+    try:
+        about = file.stat()
+        if not stat.S_ISREG(about.st_mode):  # reading a pipe or a device might never end
+            raise error(f"{file}: is not a file")
+        size = about.st_size
+        if size > LARGEST:
+            raise error(f"{file}: has {size:,} bytes; only JSON files of at most {LARGEST:,} bytes are read")
+        text = file.read_text(encoding="utf-8")
+        value = json.loads(text)
+        if _HALF.search(text):  # half a surrogate pair may be escaped here, but can be written nowhere
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except OSError as err:
+        raise error(f"{file}: cannot be read ({err.strerror or err})") from err
+    except (
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ) as err:  # numbers that are too long and brackets that are too deep, too
+        raise error(f"{file}: not a readable JSON file ({err})") from err
+
+
+def read_object(file: Path, error: type[MirrorkitError] = ModelError) -> dict[str, Any]:
+    """Return the parsed file, which must hold an object; raises `error` as `read_json` does."""
+    value = read_json(file, error)
+    if not isinstance(value, dict):
+        raise error(f"{file}: expected an object, found {type(value).__name__}")
+    return value
+
+
+def object_or_empty(file: Path) -> dict[str, Any]:
+    """Return the object in a file; an empty one where there is none that can be read."""
+    try:
+        return read_object(file)
+    except ModelError:
+        return {}

@@ -1,0 +1,143 @@
+"""Which further files an ONNX graph makes a library open, checked before one gets to see it; no onnx package here.
+
+Weights may lie in files that the graph names. Some releases of ONNX Runtime follow such a name wherever it leads: to
+an absolute path, up and out of the folder, over a link.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from mirrorkit.errors import BundleError
+from mirrorkit.formats.files import is_file_within
+
+_MOST_FIELDS = 5_000_000  # in all messages that are walked through; real graphs have some ten thousand
+_DEEPEST = 64  # graphs within graphs
+_Data = bytes | mmap.mmap
+
+# Messages and the fields of them that are walked into: number of the field -> message there. From onnx.proto.
+_INTO: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "entry"},
+    "entry": {},
+}
+_OP_TYPE = 4  # field of a node
+
+
+class _Field(NamedTuple):
+    number: int
+    start: int
+    end: int  # where its bytes end; `start` for a number
+
+
+def check_graph_paths(source: Path | bytes) -> None:
+    """Raise BundleError for a graph with weights in files that are missing or lie outside the graph's own folder.
+
+    Graphs that name ready-made binaries to run, and files that are not ONNX at all, are refused as well. A graph
+    given as bytes has no folder, so that it may name no file.
+    """
+    name = "a graph in memory" if isinstance(source, bytes) else str(source)
+    if isinstance(source, bytes):
+        _check(source, None, name)
+        return
+    if source.suffix == ".ort":  # ONNX Runtime would take it for its own format, which is not looked through here
+        raise BundleError(f"{name}: is in ONNX Runtime's own format; only .onnx files are opened")
+    try:
+        with source.open("rb") as file:
+            if not source.stat().st_size:
+                raise BundleError(f"{name}: is empty")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                _check(data, source.parent, name)
+    except FileNotFoundError as err:
+        raise BundleError(f"{name}: no such file") from err
+    except (OSError, ValueError) as err:
+        raise BundleError(f"{name}: cannot be read ({getattr(err, 'strerror', None) or err})") from err
+
+
+def _check(data: _Data, folder: Path | None, name: str) -> None:
+    # Without these very bytes there is nothing to find; with them they may still be part of a weight.
+    if data.find(b"location") < 0 and data.find(b"EPContext") < 0:
+        return
+    try:
+        for location in _locations(data, name):
+            if folder is None or not is_file_within(folder, location):
+                shown = location if len(location) < 200 else location[:200] + "…"
+                raise BundleError(f"{name}: reads weights from {shown!r}, which is not a file in its folder")
+    except (_MalformedError, UnicodeDecodeError) as err:
+        raise BundleError(f"{name}: not a readable ONNX file ({err})") from err
+
+
+class _MalformedError(Exception):
+    pass
+
+
+def _locations(data: _Data, name: str) -> Iterator[str]:
+    """Yield the files that weights are said to lie in."""
+    seen = 0
+    stack = [("model", 0, len(data), 0)]
+    while stack:
+        message, start, end, depth = stack.pop()
+        if depth > 4 * _DEEPEST:
+            raise _MalformedError("graphs within graphs without end")
+        if message == "entry":
+            key, value = _entry(data, start, end)
+            if key == "location":
+                yield value
+            continue
+        for field in _fields(data, start, end):
+            seen += 1
+            if seen > _MOST_FIELDS:
+                raise _MalformedError(f"more than {_MOST_FIELDS} parts")
+            if message == "node" and field.number == _OP_TYPE and data[field.start : field.end] == b"EPContext":
+                raise BundleError(f"{name}: holds an operator EPContext, which runs a binary made elsewhere")
+            inner = _INTO[message].get(field.number)
+            if inner is not None:
+                stack.append((inner, field.start, field.end, depth + 1))
+
+
+def _entry(data: _Data, start: int, end: int) -> tuple[str, str]:
+    texts = {field.number: data[field.start : field.end] for field in _fields(data, start, end)}
+    return texts.get(1, b"").decode(), texts.get(2, b"").decode()
+
+
+def _fields(data: _Data, start: int, end: int) -> Iterator[_Field]:
+    """Yield the fields of a protobuf message that lies from `start` to `end`."""
+    at = start
+    while at < end:
+        tag, at = _varint(data, at, end)
+        kind = tag & 7
+        if kind == 0:
+            _, at = _varint(data, at, end)
+            yield _Field(tag >> 3, at, at)
+            continue
+        if kind == 2:
+            size, at = _varint(data, at, end)
+        elif kind in (1, 5):
+            size = 8 if kind == 1 else 4
+        else:
+            raise _MalformedError(f"a field of kind {kind}")
+        if at + size > end:
+            raise _MalformedError("cut short")
+        yield _Field(tag >> 3, at, at + size)
+        at += size
+
+
+def _varint(data: _Data, at: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < end and shift < 70:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise _MalformedError("cut short")

@@ -1,0 +1,159 @@
+"""`training.json` in a model folder: what the fine-tune was made of, as data. The model card is for people only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mirrorkit.errors import ModelError
+from mirrorkit.formats.files import sha256_of
+from mirrorkit.formats.json_file import read_json
+from mirrorkit.formats.plain import from_plain, plain
+
+TRAINING = "training.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CorpusRecord:
+    """One file of text and what was used of it."""
+
+    name: str  # of the file, without its folder
+    sha256: str  # of the file as stored, or of the strings where there was no file
+    bytes: int
+    rows: int  # read, before anything was left out
+    blank: int  # rows skipped
+    repeats: int  # rows dropped
+    strings: int  # trained on; as many pairs where `pairs` holds
+    pairs: bool  # each row held two strings that mean the same
+    unit: str  # what a string is: line, sentence, paragraph or document
+    skipped: tuple[str, ...]  # files of a folder that were not read, each with the reason
+    understood: str = ""  # what the file was taken for and what was found in it, in a line
+
+
+@dataclass(frozen=True)
+class ScoresRecord:
+    """Spearman correlation x 100; null where it is undefined."""
+
+    tasks: Mapping[str, float | None]
+    average: float | None
+
+
+@dataclass(frozen=True)
+class MemoryRecord:
+    """Bytes of the process that trained, or of its GPU where it had one."""
+
+    limit: int | None  # asked for, or what could be had; null where the system does not tell
+    predicted: int  # before the first step, the most that would be held at once
+    measured: int | None  # afterwards
+    passes: int  # through the encoder, in the batch that had most of them
+    twice: bool  # whether a batch was too large to keep its graph, so that it went through in parts, twice
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """One fine-tune. Everything but the verdict is known when the model is saved."""
+
+    base: str  # hub id, shipped name, or a local folder's own name
+    recipe: str  # its name; "own" for a Recipe made in Python
+    hyper_parameters: Mapping[str, object]  # every field of the recipe
+    corpora: tuple[CorpusRecord, ...]
+    seeds: tuple[int, ...]  # trained with; the weights are those of the first
+    dim: int
+    max_length: int  # tokens that the saved model takes
+    device: str
+    precision: str  # of autocast: fp32, bf16 or fp16
+    hardware: str
+    versions: Mapping[str, str]
+    date: str  # UTC, YYYY-MM-DD
+    steps: int
+    pairs: int  # trained on, over all epochs
+    views: str  # which two views the strings had, and why
+    blend: str | None  # which share of the base's weights was kept, and why; null for none
+    seconds: Mapping[str, float]  # wall time by phase, over all seeds
+    train_seconds: float  # of the training whose weights are saved
+    before: ScoresRecord | None  # where scores were measured
+    after: ScoresRecord | None
+    memory: MemoryRecord | None = None
+    processes: int = 1  # that shared each batch
+    trust_remote_code: bool = False  # whether code that came with the base was allowed to run
+    normalized: bool = True  # whether the saved model's vectors have unit length
+    kind: str | None = None  # what `auto` took the strings for, and why
+    verdict: str | None = None  # reserved: whether the fine-tune was worth it
+    schema_version: int = SCHEMA_VERSION
+
+    def rows(self) -> dict[str, str]:
+        """Return what a model card tells of it, by label."""
+        corpora = (
+            f"{c.name}, {c.bytes:,} bytes, {c.strings:,} {'pairs' if c.pairs else 'strings'} used" for c in self.corpora
+        )
+        settings = {name: value for name, value in self.hyper_parameters.items() if name != "pooling"}
+        length = "then L2 normalisation" if self.normalized else "lengths kept"
+        trained = settings.get("max_length")
+        cut = f" (trained on strings cut to {trained})" if trained else ""
+        rate = self.pairs / self.train_seconds if self.train_seconds else 0.0
+        return {
+            "base": self.base,
+            "recipe": self.recipe,
+            "corpus": "; ".join(corpora),
+            "corpus sha256": ", ".join(c.sha256 for c in self.corpora),
+            "pooling": f"{self.hyper_parameters['pooling']}, {length}",
+            "maximum length": f"{self.max_length} tokens{cut}",
+            "views": self.views,
+            **({"blend": self.blend} if self.blend else {}),
+            "seed": str(self.seeds[0]),
+            "hyper-parameters": ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items()),
+            "training": f"{self.steps} steps, {self.pairs:,} pairs, {self.train_seconds:.1f} s at {rate:.0f} pairs/s, "
+            f"{self.precision}",
+            "hardware": self.hardware,
+            "versions": ", ".join(f"{package} {version}" for package, version in self.versions.items()),
+            "date": self.date,
+        }
+
+
+def write_training(folder: Path, record: TrainingRecord) -> None:
+    """Write `training.json` into the model folder."""
+    text = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / TRAINING).write_text(text + "\n", encoding="utf-8")
+
+
+def read_training(folder: Path) -> TrainingRecord | None:
+    """Read `training.json`; None for a model folder without one.
+
+    Raises ModelError, naming file and key, for one that is malformed or was written by a newer release.
+    """
+    file = folder / TRAINING
+    if not file.is_file():
+        return None
+    raw = read_json(file)
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if type(version) is not int:
+        raise ModelError(f"{file}: schema_version must be a whole number, is {version!r}")
+    if version > SCHEMA_VERSION:
+        raise ModelError(
+            f"{file}: schema_version {version}, this mirrorkit reads up to {SCHEMA_VERSION}; upgrade mirrorkit"
+        )
+    try:
+        record: TrainingRecord = from_plain(TrainingRecord, raw)
+    except ValueError as err:
+        raise ModelError(f"{file}: {err}") from err
+    if not record.corpora or not record.seeds or "pooling" not in record.hyper_parameters:
+        raise ModelError(f"{file}: corpora, seeds and hyper_parameters.pooling must not be empty")
+    return record
+
+
+def corpus_at_hand(folder: Path, training: TrainingRecord | None) -> Path | None:
+    """Return a corpus of the fine-tune, where a file of its name and hash lies near; else None.
+
+    The record holds no path. Looked in: the model's folder, the one around it, and the current one.
+    """
+    places = (folder, folder.resolve().parent, Path.cwd())
+    for corpus in training.corpora if training else ():
+        if Path(corpus.name).name != corpus.name:  # a path could lead anywhere
+            continue
+        for file in (place / corpus.name for place in places):
+            if file.is_file() and sha256_of(file) == corpus.sha256:
+                return file
+    return None

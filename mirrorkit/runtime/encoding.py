@@ -1,0 +1,188 @@
+"""From texts to vectors: tokenise, sort into batches, run them, cut the vectors and bring them to unit length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mirrorkit.errors import BundleError, ConfigError
+from mirrorkit.progress import Progress
+from mirrorkit.runtime.opening import Opened
+from mirrorkit.runtime.output import SCALARS, Array, check_output_type, converted
+from mirrorkit.runtime.pooling import unit
+from mirrorkit.runtime.runner import LocalRunner, Runner
+from mirrorkit.text.ragged import Floats, Ints, RaggedIds, homogeneous_chunks, pad_batch
+
+# Padding included. More makes a batch no faster on a CPU, where each thread has a batch of its own, and takes memory.
+BATCH_TOKENS = {"cpu": 512, "cuda": 16_384}
+PASS_COST = 16  # tokens of padding that cost as much as another pass through the graph
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the options of a call come to."""
+
+    before: str  # what is put before each text
+    unpooled: int  # tokens of that which are not pooled
+    own_length: bool  # whether to bring vectors to unit length as the model does, which the graph left undone
+    truncate_dim: int | None
+    unit_length: bool  # whether to bring what is left to unit length
+    batch_tokens: int
+    output_type: str = "float32"
+
+
+class Encoding:
+    """An opened folder and what runs its graph. Threads may share it.
+
+    Raises BundleError where the graph gives vectors of another length than the folder says.
+    """
+
+    def __init__(self, opened: Opened, runner: LocalRunner) -> None:
+        self.opened, self.runner = opened, runner
+        self._width = self._given()  # of a vector as the graph gives it
+        self.dim = min(self._width, opened.truncate_dim or self._width)  # length of a vector
+
+    def call(
+        self,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+        batch_tokens: int | None = None,
+        output_type: str = "float32",
+    ) -> Call:
+        """Return what the options of `Encoder.encode` come to; raises ConfigError for those that cannot be."""
+        opened, usage = self.opened, self.opened.usage
+        if batch_tokens is None:
+            batch_tokens = BATCH_TOKENS[self.runner.device]
+        if batch_tokens < 1:
+            raise ConfigError(f"batch_tokens {batch_tokens}: must be at least 1")
+        if truncate_dim is not None and truncate_dim < 1:
+            raise ConfigError(f"truncate_dim {truncate_dim}: must be at least 1")
+        if usage.normalized and normalize is False:
+            raise ConfigError(
+                "normalize=False: the graph of this bundle normalises its vectors, so their original lengths are lost"
+            )
+        before = usage.prompt(prompt, prompt_name)
+        skipped = 0 if usage.include_prompt else opened.tokenizer.prompt_length(before)
+        kept = opened.truncate_dim if truncate_dim is None else truncate_dim
+        shortened = kept is not None and kept < self._width
+        own = opened.unit_length and normalize is not False
+        unit_length = normalize is True and (shortened or not (own or usage.normalized))
+        self._check_output(output_type, as_it_is=own == opened.unit_length and not unit_length)
+        return Call(before, skipped, own, kept, unit_length, batch_tokens, output_type)
+
+    def _check_output(self, output_type: str, *, as_it_is: bool) -> None:
+        """Raise ConfigError for an output that cannot be made of these vectors."""
+        check_output_type(output_type)
+        if output_type not in SCALARS:
+            return
+        if self.opened.ranges is None:
+            raise ConfigError(
+                f"output_type {output_type!r}: {self.opened.file.parent} has no ranges to cut vectors into bytes by; "
+                "mirrorkit export writes them into mirrorkit.json"
+            )
+        if not as_it_is:
+            raise ConfigError(
+                f"output_type {output_type!r}: its ranges are of vectors at the length that the model gives them; "
+                "leave `normalize` out"
+            )
+
+    def encode(self, texts: Sequence[str], call: Call, *, first: int = 0, progress: Progress | None = None) -> Array:
+        """Return vectors [n, dim], in the order of `texts`, as the call wants them; an error counts from `first` on."""
+        if len(texts) == 1:
+            vectors = self._encode_one(texts[0], first, call)
+            if progress:
+                progress.advance(1, 1)
+        else:
+            vectors = self._encode_many(texts, first, call, progress)
+        if call.own_length:
+            vectors = unit(vectors)
+        if call.truncate_dim is not None and call.truncate_dim < vectors.shape[1]:
+            vectors = np.ascontiguousarray(vectors[:, : call.truncate_dim])
+        if call.unit_length:
+            vectors = unit(vectors)
+        if call.output_type == "float32":
+            return vectors
+        ranges = self.opened.ranges
+        return converted(vectors, call.output_type, None if ranges is None else ranges[:, : vectors.shape[1]])
+
+    def _encode_one(self, text: str, first: int, call: Call) -> Floats:
+        """Return the vector float32 [1, dim] of one text.
+
+        What puts many texts into batches would cost as much here as tokenising: a pass pushes all of it out of the
+        processor's caches, so that it comes from memory each time.
+        """
+        found = self.opened.tokenizer.ids_of(call.before + text)
+        ids = np.array([found or [self.opened.pad_id]], dtype=np.int64)
+        mask = np.ones_like(ids) if found else np.zeros_like(ids)
+        if call.unpooled:
+            mask[:, : call.unpooled] *= 2
+        return self._finite(self.runner.batch(ids, mask), np.zeros(1, dtype=np.int64), first)
+
+    def _encode_many(self, texts: Sequence[str], first: int, call: Call, progress: Progress | None) -> Floats:
+        vectors = np.empty((len(texts), self._width), dtype=np.float32)
+        ids = self.opened.tokenizer.ids(texts, call.before)
+        done = 0
+        for rows, values in self._run_all(ids, first, call):
+            vectors[rows] = values
+            done += len(rows)
+            if progress:
+                progress.advance(done, len(texts))
+        return vectors
+
+    def _run_all(self, ids: RaggedIds, first: int, call: Call) -> Iterator[tuple[Ints, Floats]]:
+        """Yield the rows of each batch with their vectors.
+
+        Threads that work on batches of their own need not wait for one another after every layer, as those that
+        share a batch must.
+        """
+        batches = list(batches_of(ids.lengths, call.batch_tokens, self.runner.max_rows))
+        callers = min(self.runner.threads, len(batches)) if self.runner.device == "cpu" else 1
+        if callers < 2:
+            for rows in batches:
+                yield rows, self._run(self.runner, ids, rows, first, call.unpooled)
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        runner = self.runner.for_callers()
+        pool = ThreadPoolExecutor(callers)
+        try:
+            done = pool.map(lambda rows: self._run(runner, ids, rows, first, call.unpooled), batches)
+            yield from zip(batches, done, strict=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _run(self, runner: Runner, ids: RaggedIds, rows: Ints, first: int, unpooled: int) -> Floats:
+        longest = int(ids.lengths[rows].max())
+        input_ids, mask = pad_batch(ids, rows, self.opened.pad_id, longest or 1)
+        if unpooled:
+            mask[:, :unpooled] *= 2
+        return self._finite(runner.batch(input_ids, mask), rows, first)
+
+    def _finite(self, vectors: Floats, rows: Ints, first: int) -> Floats:
+        if not np.isfinite(vectors).all():
+            bad = rows[~np.isfinite(vectors).all(axis=1)].min() + first
+            raise BundleError(f"{self.opened.file}: the vector of texts[{bad}] holds NaN or infinity")
+        return vectors
+
+    def _given(self) -> int:
+        """Return the length of a vector that the graph gives; one that does not tell is tried out."""
+        told = self.runner.dim
+        if told is None:
+            one_token = np.zeros((1, 1), dtype=np.int64)
+            told = int(self.runner.batch(one_token, one_token + 1).shape[-1])
+        if self.opened.dim not in (None, told):
+            raise BundleError(f"{self.opened.file}: gives {told} dimensions, mirrorkit.json says {self.opened.dim}")
+        return told
+
+
+def batches_of(lengths: Ints, budget: int, max_rows: int | None = None) -> Iterator[Ints]:
+    """Yield rows, longest first, in batches of about one length and at most `budget` tokens (one text at the least)."""
+    for rows in homogeneous_chunks(lengths, PASS_COST):
+        count = max(1, budget // max(1, int(lengths[rows].max())))
+        count = min(count, max_rows or count)
+        for start in range(0, len(rows), count):
+            yield rows[start : start + count]

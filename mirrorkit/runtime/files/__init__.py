@@ -1,0 +1,1 @@
+"""A file of texts in, a file of vectors out."""

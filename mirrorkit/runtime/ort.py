@@ -1,0 +1,115 @@
+"""Open graphs in ONNX Runtime. Every session of the package is made here, whoever runs it."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from mirrorkit.errors import BundleError, ConfigError, MirrorkitError, first_line
+from mirrorkit.extras import require
+from mirrorkit.formats.onnx_paths import check_graph_paths
+from mirrorkit.machine.cores import default_threads
+
+if TYPE_CHECKING:
+    from mirrorkit.runtime.tensorrt.provider import ProviderOptions
+
+DEVICES = ("cpu", "cuda")
+CPU = "CPUExecutionProvider"
+SPIN_MICROSECONDS = 20  # longer than the gaps between operators, shorter than anything else is kept waiting for
+_TIMED_SPINNING = (1, 26)  # the release of ONNX Runtime whose threads can spin for a set time; older ones ignore it
+_LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # sessions that a forked child would inherit
+_FATAL = 4  # severity from which ONNX Runtime logs; whatever goes wrong is raised as an error
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError for a device that no backend here is for."""
+    if device not in DEVICES:
+        raise ConfigError(f"device {device!r}: must be one of {', '.join(DEVICES)}")
+
+
+def open_graph(source: Path | bytes, *, threads: int | None = None, optimized: Path | None = None) -> Any:
+    """Return an InferenceSession on the CPU for a look at any graph: a file, or a serialised model.
+
+    `threads` None means the physical cores. The graph as ONNX Runtime optimises it is written to `optimized`, its
+    weights in a file beside it. Raises BundleError for a graph that cannot be opened.
+    """
+    ort = require("onnxruntime", extra="onnx")
+    options = _options(ort, threads or default_threads())
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
+        # Weights apart: a model of more than two gigabytes could not be written in one file.
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
+    return _start(ort, source, options, [CPU])
+
+
+def open_for_batches(file: Path, device: str, threads: int, tensorrt: ProviderOptions | None = None) -> Any:
+    """Return an InferenceSession that is to run many batches of different shapes."""
+    ort = require("onnxruntime", extra="onnx-gpu" if device == "cuda" else "onnx")
+    options = _options(ort, threads)
+    _limit_spinning(ort, options)
+    options.enable_mem_pattern = False  # plans memory per shape, and here every batch has another
+    return _gpu_session(ort, file, options, tensorrt) if device == "cuda" else _start(ort, file, options, [CPU])
+
+
+def _options(ort: ModuleType, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    return options
+
+
+def _start(ort: ModuleType, source: Path | bytes, options: Any, providers: list[Any]) -> Any:
+    """Make the session. Left to fall back to the CPU, ONNX Runtime would print that on stdout and go on."""
+    check_graph_paths(source)
+    try:
+        where = source if isinstance(source, bytes) else str(source)
+        handle = ort.InferenceSession(where, options, providers=providers, enable_fallback=0)
+    except Exception as err:  # ONNX Runtime's own types have no common base
+        name = "a graph in memory" if isinstance(source, bytes) else source
+        raise BundleError(f"{name}: cannot be opened by ONNX Runtime {ort.__version__} ({first_line(err)})") from err
+    _LIVE.add(handle)
+    return handle
+
+
+def _keep_inherited() -> None:
+    """Let no session be freed in a forked child: it would wait for its threads, which a fork does not bring along."""
+    import ctypes
+
+    for handle in list(_LIVE):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_inherited)
+
+
+def _limit_spinning(ort: ModuleType, options: Any) -> None:
+    """Let idle threads spin from one operator to the next and no longer, where ONNX Runtime can be told so.
+
+    To sleep and be woken at each operator is a third of a short text's time. But a thread that spins takes the core
+    from whoever else needs it, other callers of this session too, and by default it does so for milliseconds.
+    """
+    key = "session.intra_op."
+    if tuple(int(part) for part in ort.__version__.split(".")[:2]) >= _TIMED_SPINNING:
+        options.add_session_config_entry(key + "spin_duration_us", str(SPIN_MICROSECONDS))
+    else:
+        options.add_session_config_entry(key + "allow_spinning", "0")
+
+
+def _gpu_session(ort: ModuleType, file: Path, options: Any, tensorrt: ProviderOptions | None) -> Any:
+    from mirrorkit.runtime.tensorrt import provider as gpu
+
+    gpu.check_build(ort, tensorrt)
+    with gpu.libraries(ort, tensorrt), gpu.alone_in(tensorrt.cache if tensorrt else None):
+        try:
+            handle = _start(ort, file, options, gpu.providers(tensorrt))
+        except MirrorkitError:
+            if tensorrt and file.is_file():
+                gpu.check_libraries(ort)  # a library that is missing says more
+            raise
+    gpu.check_started(ort, handle.get_providers(), tensorrt)
+    return handle

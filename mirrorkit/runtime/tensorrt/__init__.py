@@ -1,0 +1,1 @@
+"""Engines on a GPU, by TensorRT itself or through ONNX Runtime."""

@@ -1,0 +1,1 @@
+"""Terminal manners: messages, progress, tables."""

@@ -1,0 +1,1 @@
+"""Strings in: reading them, cutting them into tokens, batching them."""

@@ -1,0 +1,101 @@
+"""A folder of text files, read as if it were one file; what is no text is skipped, counted and named."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mirrorkit.errors import ConfigError, CorpusError
+from mirrorkit.text.dialect import NONE
+from mirrorkit.text.readers import TextSource
+from mirrorkit.text.reading import Reading
+from mirrorkit.text.units import Record, Unit
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".txt", ".md")  # of the files that are read
+_NAMED = 5  # skipped files that are named in one line
+
+
+@dataclass
+class Folder:
+    """The text files of a folder and of those inside it, in the order of their paths; looks like one `TextSource`."""
+
+    path: str
+    unit: Unit
+    width: int = 1
+    reading: Reading = field(default_factory=Reading)
+    size: int = 0
+    bad: int = 0  # rows that were left out: of plain text there are none
+    read: int = 0  # files
+    skipped: list[str] = field(default_factory=list)  # paths inside the folder, each with the reason
+    _digest: Any = field(default_factory=hashlib.sha256)
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).resolve().name
+
+    @property
+    def layout(self) -> list[str]:
+        """Return what was understood of it, for people."""
+        return [f"{self.read:,} text file{'s' * (self.read != 1)}, a {self.unit} each"]
+
+    @property
+    def sha256(self) -> str:
+        return str(self._digest.hexdigest())
+
+    def records(self) -> Iterator[Record]:
+        """Yield the strings of every .txt and .md file; what is no text is skipped, counted and named.
+
+        Raises CorpusError for a folder without a file of text.
+        """
+        for file in self._files():
+            name = str(file.relative_to(self.path))
+            if reason := _why_not(file, self.reading.encoding):
+                self.skipped.append(f"{name} ({reason})")
+                continue
+            reading = Reading(delimiter=NONE, encoding=self.reading.encoding)
+            source = TextSource(str(file), reading, unit=self.unit, label=f"{self.name}/{name}")
+            yield from source.records()
+            self.size += source.size
+            self._digest.update(source.sha256.encode())
+            self.read += 1
+        if self.skipped:
+            more = f" and {len(self.skipped) - _NAMED} more" if len(self.skipped) > _NAMED else ""
+            log.warning(
+                "%s: %d files skipped: %s%s", self.name, len(self.skipped), ", ".join(self.skipped[:_NAMED]), more
+            )
+        if not self.read:
+            raise CorpusError(f"{self.path}: no readable {' or '.join(SUFFIXES)} file in this folder")
+
+    def _files(self) -> Iterator[Path]:
+        for where, folders, names in os.walk(self.path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _why_not(file: Path, encoding: str | None) -> str | None:
+    """Return why a file cannot be read as text, None where it can; in memory that does not grow with it."""
+    if file.suffix.lower() not in SUFFIXES:
+        return "neither " + " nor ".join(SUFFIXES)
+    try:
+        decoder = codecs.getincrementaldecoder(encoding or "utf-8")()
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                if b"\0" in chunk:
+                    return "binary"
+                decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return f"not {encoding or 'UTF-8'}"
+    except LookupError as err:
+        raise ConfigError(f"encoding {encoding!r}: must be one that Python knows, such as cp1252") from err
+    except OSError as err:
+        return err.strerror or "cannot be read"
+    return None

@@ -1,0 +1,129 @@
+"""Text to token ids, as the model saw them in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mirrorkit.errors import BundleError
+from mirrorkit.foreign import foreign, without_panic_messages
+from mirrorkit.text.long_texts import SHORTEST, beginning, can_be_shortened, first_attempt
+from mirrorkit.text.ragged import RaggedIds
+from mirrorkit.text.strings import chunks, replace_surrogates
+
+_TRIAL = ("", "A text, of 2 words: étude 漢字 \U0001f600.")
+BLOCK = 8192  # texts tokenised at a time: a tokenizer's own results take some kilobytes a text
+
+
+def lower_cased(backend: Any) -> None:
+    """Let a tokenizer of the tokenizers package lower-case its text first, unless one of its normalizers does that."""
+    from tokenizers import normalizers
+
+    own: Any = backend.normalizer
+    sequence = isinstance(own, normalizers.Sequence)
+    parts = [own[i] for i in range(len(own))] if sequence else [own] if own is not None else []
+    if not any(isinstance(part, normalizers.Lowercase) for part in parts):
+        backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *parts])
+
+
+class Tokenizer:
+    """A tokenizer.json, cut at `max_length` tokens (special ones included), without padding.
+
+    Set up once and not changed after, so that threads can share it.
+    """
+
+    def __init__(
+        self, file: Path, max_length: int, *, lower_case: bool = False, truncation_side: str = "right"
+    ) -> None:
+        import tokenizers
+
+        if not file.is_file():
+            raise BundleError(f"{file.parent}: {file.name} is missing")
+        with foreign(BundleError, f"{file}: cannot be used as a tokenizer"), without_panic_messages():
+            backend: Any = tokenizers.Tokenizer.from_file(str(file))
+            self._padding_id = (backend.padding or {}).get("pad_id")
+            self.own_limit = (backend.truncation or {}).get("max_length")  # tokens, where the file names a limit
+            backend.no_padding()
+            backend.encode_batch_fast(_TRIAL)  # some that load cannot encode
+        if lower_case:
+            lower_cased(backend)
+        self._backend = backend
+        self._file = file
+        self._side = truncation_side
+        self.cut_at(max_length)
+
+    @classmethod
+    def copy_of(cls, backend: Any, max_length: int, *, truncation_side: str = "right") -> Tokenizer:
+        """Return a copy of a `tokenizers.Tokenizer`, which whoever else holds it may go on changing."""
+        made = cls.__new__(cls)
+        made._backend = type(backend).from_str(backend.to_str())
+        made._backend.no_padding()
+        made._padding_id, made.own_limit, made._file = None, None, Path("tokenizer.json")
+        made._side = truncation_side
+        made.cut_at(max_length)
+        return made
+
+    def cut_at(self, max_length: int) -> None:
+        """Set the number of tokens that longer text is cut to; not for a tokenizer that is in use."""
+        self._kept = max_length
+        with foreign(BundleError, f"{self._file}: cannot cut at {max_length} tokens"), without_panic_messages():
+            self._backend.enable_truncation(max_length, direction=self._side)
+            self._backend.encode_batch_fast(_TRIAL)
+            shortens = self._side == "right" and can_be_shortened(self._backend)
+        self._long = max(SHORTEST, 4 * first_attempt(max_length)) if shortens else None  # characters
+
+    def pad_id(self, token: object = None) -> int | None:
+        """Return the padding token's id: what the file says of padding, else the id of `token` or of a usual one."""
+        if self._padding_id is not None:
+            return int(self._padding_id)
+        if isinstance(token, dict):  # how older releases of transformers write a token
+            token = token.get("content")
+        named = (name for name in (token, "[PAD]", "<pad>") if isinstance(name, str))
+        ids = (self._backend.token_to_id(name) for name in named)
+        return next((int(i) for i in ids if i is not None), None)
+
+    def knows(self, number: int) -> bool:
+        """Return whether there is a token of that id."""
+        return self._backend.id_to_token(number) is not None
+
+    def ids(self, texts: Sequence[str], prompt: str = "") -> RaggedIds:
+        """Return the token ids of each text behind `prompt`, special tokens included.
+
+        A lone surrogate counts as U+FFFD.
+        """
+        blocks = chunks(texts, BLOCK)
+        prompted = ([prompt + text for text in block] if prompt else block for block in blocks)
+        return RaggedIds.from_blocks([encoding.ids for encoding in self._encode(block)] for block in prompted)
+
+    def ids_of(self, text: str) -> list[int]:
+        """Return the token ids of one text, as `ids` does."""
+        found: list[int] = self._encode([text])[0].ids
+        return found
+
+    def prompt_length(self, prompt: str) -> int:
+        """Return how many tokens a prompt takes at the start of a text: a special token at its end is not its own."""
+        tokens = self.ids_of(prompt) if prompt else []
+        special = {number for number, token in self._backend.get_added_tokens_decoder().items() if token.special}
+        return len(tokens) - (tokens[-1] in special) if tokens else 0
+
+    def _shortened(self, text: str) -> str:
+        """Return a beginning of a long text that gives the same ids, or the whole where none is known to."""
+        characters = first_attempt(self._kept)
+        while (begun := beginning(text, characters)) is not None:
+            if len(self._whole([begun])[0].ids) >= self._kept:
+                return begun
+            characters = 4 * len(begun)
+        return text
+
+    def _encode(self, block: Sequence[str]) -> Any:
+        if self._long is not None and max(map(len, block), default=0) > self._long:
+            block = [self._shortened(text) if len(text) > self._long else text for text in block]
+        return self._whole(block)
+
+    def _whole(self, block: Sequence[str]) -> Any:
+        with foreign(BundleError, f"{self._file}: a text cannot be tokenised"):
+            try:
+                return self._backend.encode_batch_fast(block)
+            except TypeError:  # a lone surrogate has no UTF-8; looking for one in every text would cost all the others
+                return self._backend.encode_batch_fast([replace_surrogates(text) for text in block])

@@ -1,0 +1,140 @@
+"""Pull trained weights back towards where they started: what a strong base knew is kept, what was learned stays.
+
+The share of the start is chosen by documents that were held out of the training: of two crops of each, does one find
+the other among all? No labels, and no document of the training or near-duplicate of one is among them.
+
+Source: weights averaged between two models of one ancestry, Wortsman et al. 2022 (WiSE-FT, arXiv:2109.01903).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mirrorkit.extras import require
+from mirrorkit.model.encoder import SentenceEncoder
+from mirrorkit.text.ragged import Floats, Ints
+from mirrorkit.training.corpus import Corpus
+from mirrorkit.training.duplicates import same_documents
+from mirrorkit.training.pieces import has_two_crops, two_crops
+
+require("torch", extra="train")
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the start's weights, that are tried
+PLAIN = 0.5  # share where nothing can be held out
+MOST = 200  # documents held out
+FEWEST = 32  # fewer tell nothing
+_PART = 0.1  # of the documents, at the most
+
+
+@dataclass(frozen=True)
+class BlendReport:
+    """Which share of the start's weights was kept, and how each did on the documents held out."""
+
+    share: float
+    scores: dict[float, float]  # share -> mean reciprocal rank x 100; empty where nothing was held out
+    documents: int  # held out
+
+    @property
+    def why(self) -> str:
+        """Say it in a sentence for people."""
+        if not self.scores:
+            return f"{self.share:g} of the start's weights"
+        ranks = ", ".join(f"{share:g}: {score:.1f}" for share, score in self.scores.items())
+        kept = "training did not help, so the base's own weights are kept" if self.share == 1 else "the best is kept"
+        return f"{kept} (share of the start: crops found, MRR of {self.documents} held-out documents; {ranks})"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Two crops of each document that is kept out of the training."""
+
+    first: list[str]
+    second: list[str]
+
+
+def hold_out(corpus: Corpus, crop: tuple[int, int], seed: int) -> tuple[HeldOut | None, Corpus]:
+    """Return two crops of each of up to 200 documents, and the corpus without these and their near-duplicates.
+
+    None, and the whole corpus, where there are too few documents to tell anything.
+    """
+    long = np.array([has_two_crops(text, *crop) for text in corpus.texts])
+    wanted = min(MOST, int(long.sum() * _PART))
+    if corpus.partners is not None or wanted < FEWEST:
+        return None, corpus
+    groups = same_documents(corpus.texts)
+    rng = np.random.default_rng([seed, 1])  # not the numbers that the training draws
+    own = np.flatnonzero(long & (np.bincount(groups, minlength=len(groups))[groups] == 1))
+    drawn = np.sort(rng.choice(own, min(wanted, len(own)), replace=False))
+    found = [two_crops(corpus.texts[i], *crop, rng.random(5).tolist()) for i in drawn.tolist()]
+    pairs = [pair for pair in found if pair]
+    if len(pairs) < FEWEST:
+        return None, corpus
+    rest = np.setdiff1d(np.arange(len(corpus)), drawn)
+    return HeldOut([pair[0] for pair in pairs], [pair[1] for pair in pairs]), corpus.take(rest.tolist())
+
+
+def weights_of(encoder: SentenceEncoder) -> dict[str, Tensor]:
+    """Return a copy of the weights, on the CPU."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in encoder.state_dict().items()}
+
+
+def blend(
+    encoder: SentenceEncoder, start: dict[str, Tensor], share: float | None, held: HeldOut | None, max_length: int
+) -> BlendReport:
+    """Give `encoder` a mean of the weights it has and those of `start`, of which it takes `share`.
+
+    None chooses the share that finds the held-out crops best, the larger one where two do as well: so nothing is
+    kept that is worse than the start. Without held-out crops that is the plain mean.
+    """
+    end = weights_of(encoder)
+    if share is None and held is None:
+        log.warning("too few documents to hold some out for choosing `blend`; the mean of start and end is kept")
+    if share is not None or held is None:
+        share = PLAIN if share is None else share
+        _set(encoder, start, end, share)
+        return BlendReport(share, {}, 0)
+    scores: dict[float, float] = {}
+    for each in SHARES:
+        _set(encoder, start, end, each)
+        scores[each] = _found(encoder, held, max_length)
+    best = max(SHARES, key=lambda each: (scores[each], each))
+    _set(encoder, start, end, best)
+    return BlendReport(best, scores, len(held.first))
+
+
+def _set(encoder: SentenceEncoder, start: dict[str, Tensor], end: dict[str, Tensor], share: float) -> None:
+    encoder.load_state_dict(
+        {
+            name: torch.lerp(end[name], start[name], share) if end[name].is_floating_point() else end[name]
+            for name in end
+        }
+    )
+
+
+def _found(encoder: SentenceEncoder, held: HeldOut, max_length: int) -> float:
+    """Return the mean reciprocal rank x 100 with which crops find their other halves, in both directions."""
+    first, second = (_encode(encoder, crops, max_length) for crops in (held.first, held.second))
+    cosines = first @ second.T
+    return 50 * (_reciprocal_rank(cosines) + _reciprocal_rank(cosines.T))
+
+
+def _encode(encoder: SentenceEncoder, crops: Sequence[str], max_length: int) -> Floats:
+    whole, encoder.max_length = encoder.max_length, max_length
+    try:
+        return encoder.encode(crops)
+    finally:
+        encoder.max_length = whole
+
+
+def _reciprocal_rank(cosines: npt.NDArray[np.float32]) -> float:
+    ranks: Ints = (cosines >= np.diag(cosines)[:, None]).sum(axis=1)  # its own is among them
+    return float((1 / ranks).mean())

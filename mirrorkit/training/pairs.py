@@ -1,0 +1,60 @@
+"""What an epoch trains on: a first and a second view of every string, and which of them say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mirrorkit.errors import ConfigError
+from mirrorkit.text.ragged import Ints
+from mirrorkit.training.corpus import Corpus
+from mirrorkit.training.duplicates import same_documents
+from mirrorkit.training.pieces import two_crops, two_sentences
+from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.view_choice import Views, settled
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Two views of each of n strings, not masked yet."""
+
+    first: list[str]
+    second: list[str]
+    groups: Ints | None  # [2n], equal where two views are of the same text; None: let the tokens tell
+
+
+class PairMaker:
+    """Makes the pairs of one epoch after another; what is the same in every epoch is done once."""
+
+    def __init__(self, corpus: Corpus, recipe: Recipe) -> None:
+        self._corpus = corpus
+        self._crop = recipe.crop_range
+        if corpus.partners is not None or recipe.views is Views.IDENTITY:
+            self._views, self._same = Views.IDENTITY, None
+            return
+        self._views = settled(recipe.views, self._crop, corpus.texts)
+        if self._views is Views.ADJACENT and not corpus.in_order:
+            raise ConfigError("views adjacent: a sample has no neighbours; give no `limit`")
+        self._same = same_documents(corpus.texts) if self._views is not Views.IDENTITY else None
+
+    def draw(self, rows: Ints, rng: np.random.Generator) -> Pairs:
+        """Return new pairs for these rows of the corpus; `rng` alone decides what they are."""
+        texts = self._corpus.texts
+        own = [texts[i] for i in rows.tolist()]
+        if self._same is None:
+            partners = self._corpus.partners
+            return Pairs(own, own if partners is None else [partners[i] for i in rows.tolist()], None)
+        if self._views is Views.ADJACENT:
+            next_to = np.where(rows + 1 < len(texts), rows + 1, rows - 1)
+            groups = np.concatenate([self._same[rows], self._same[next_to]])
+            return Pairs(own, [texts[i] for i in next_to.tolist()], groups)
+        draws = rng.random((len(own), 5)).tolist()
+        cut = two_sentences if self._views is Views.SENTENCE else self._two_crops
+        found = [cut(text, draw) or (text, text) for text, draw in zip(own, draws, strict=True)]
+        groups = np.tile(self._same[rows], 2)
+        return Pairs([pair[0] for pair in found], [pair[1] for pair in found], groups)
+
+    def _two_crops(self, text: str, draws: Sequence[float]) -> tuple[str, str] | None:
+        return two_crops(text, *self._crop, draws)

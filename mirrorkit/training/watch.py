@@ -1,0 +1,184 @@
+"""What a training run tells: time, loss, speed, how far it is, a line of figures a step, and its memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from mirrorkit.errors import OutputError, TrainingError
+from mirrorkit.extras import require
+from mirrorkit.formats.training_record import MemoryRecord
+from mirrorkit.machine.facts import cpu_name, peak_memory_bytes, usable_cores
+from mirrorkit.machine.torch_device import autocast_name
+from mirrorkit.progress import Progress
+from mirrorkit.training.passes import Budget
+from mirrorkit.training.schedule import Schedule
+
+require("torch", extra="train")
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainStats:
+    """Figures of one training run."""
+
+    steps: int
+    pairs: int  # trained on, over all epochs
+    loss: float  # mean over the last tenth of the steps
+    tokenise_seconds: float
+    train_seconds: float
+    device: str
+    hardware: str  # the device's own name
+    precision: str  # of autocast
+    peak_memory_bytes: int | None  # of this process
+    peak_device_memory_bytes: int | None  # of the GPU, where there is one
+    memory: MemoryRecord
+    processes: int = 1  # that shared the batches
+
+
+class Watch:
+    """Time, loss and progress; reads the loss rarely, since reading it makes a GPU wait."""
+
+    _EVERY = 0.25  # seconds between two reports
+    _LINE_EVERY = 2.0  # seconds between two lines of the log
+
+    def __init__(self, schedule: Schedule, progress: Progress) -> None:
+        self._schedule = schedule
+        self._progress = progress
+        self.losses: list[Tensor] = []
+        self.pairs = 0
+        self._tokenise = 0.0
+        self._start = self._reported = time.perf_counter()
+        self._line = 0.0
+
+    @contextlib.contextmanager
+    def tokenising(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._tokenise += time.perf_counter() - start
+
+    def resume(self, losses: Tensor, pairs: int, seconds: float) -> None:
+        """Go on counting where an earlier process stopped."""
+        self.losses, self.pairs = list(losses), pairs
+        self._start -= seconds
+
+    def step(self, loss: Tensor, pairs: int, rate: float) -> None:
+        self.losses.append(loss)
+        self.pairs += pairs
+        now = time.perf_counter()
+        over = self._schedule.over()
+        if now - self._reported < self._EVERY and not over:
+            return
+        self._reported = now
+        value = float(loss)
+        done, total = len(self.losses), self._schedule.total
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} at step {done}; lower `learning_rate`, raise `temperature` or use `autocast=fp32`"
+            )
+        seconds = self.training_seconds(now)
+        speed = self.pairs / seconds
+        self._progress.advance(done, total, f"loss {value:.3f} · {speed:.0f} pairs/s")
+        if over or now - self._line >= self._LINE_EVERY:
+            self._line = now
+            left = seconds / done * (total - done)
+            log.info(
+                "step %d of %d, loss %.4f, rate %.2g, %.0f pairs/s, %.0f s left", done, total, value, rate, speed, left
+            )
+
+    def training_seconds(self, now: float | None = None) -> float:
+        """Return how long the training has taken so far, without the tokenising."""
+        return max(1e-9, (now or time.perf_counter()) - self._start - self._tokenise)
+
+    def stats(self, device: torch.device, dtype: torch.dtype, budget: Budget, processes: int) -> TrainStats:
+        tail = self.losses[-max(1, len(self.losses) // 10) :]
+        loss = float(torch.stack(tail).mean())  # waits for the device, so the clock is read after it
+        on_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+        resident = peak_memory_bytes()
+        measured = resident if on_gpu is None else on_gpu
+        return TrainStats(
+            steps=len(self.losses),
+            pairs=self.pairs,
+            loss=loss,
+            tokenise_seconds=self._tokenise,
+            train_seconds=self.training_seconds(),
+            device=str(device),
+            hardware=_hardware(device),
+            precision=autocast_name(dtype),
+            peak_memory_bytes=resident,
+            peak_device_memory_bytes=on_gpu,
+            memory=MemoryRecord(budget.memory.limit, budget.predicted, measured, budget.passes, budget.twice),
+            processes=processes,
+        )
+
+
+class StepLog:
+    """A line of JSON for each step, in a file that can be read while the training runs."""
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        self._file = file
+
+    def __bool__(self) -> bool:
+        return self._file is not None
+
+    def keep(self, step: int) -> None:
+        """Drop what a run that was stopped has written after the `step` that is gone on from."""
+        if self._file is None or not self._file.readable():
+            return
+        self._file.seek(0)
+        kept = [line for line in self._file if line.endswith("\n") and json.loads(line)["step"] <= step]
+        self._file.truncate(0)
+        self._file.writelines(kept)
+
+    def write(self, step: int, loss: Tensor, rate: float, vectors: Tensor, gradient: float) -> None:
+        """Add a step; `vectors` [2 * batch, dim] have unit length, first views before second views."""
+        if self._file is None:
+            return
+        figures = {"step": step, "loss": float(loss), "rate": rate, **geometry(vectors), "gradient_norm": gradient}
+        self._file.write(json.dumps({k: v if math.isfinite(v) else None for k, v in figures.items()}) + "\n")
+        self._file.flush()
+
+
+@contextlib.contextmanager
+def open_step_log(path: Path | None, *, overwrite: bool, resume: bool) -> Iterator[StepLog]:
+    """Open the log; to `resume` leaves what it holds. Raises OutputError where it cannot be written."""
+    if path is None:
+        yield StepLog()
+        return
+    try:
+        file = path.open("a+" if resume else "w" if overwrite else "x", encoding="utf-8")
+    except FileExistsError as err:
+        raise OutputError(f"{path}: exists; give another file or `overwrite=True`") from err
+    except (OSError, ValueError) as err:
+        raise OutputError(f"{path}: cannot be written ({getattr(err, 'strerror', None) or err})") from err
+    with file:
+        yield StepLog(file)
+
+
+def geometry(vectors: Tensor) -> dict[str, float]:
+    """Return alignment and uniformity (Wang & Isola 2020) and the effective rank (Roy & Vetterli 2007) of a batch."""
+    first, second = vectors.float().chunk(2)
+    squared = torch.nn.functional.pdist(first).square()
+    spectrum = torch.linalg.svdvals(vectors.float())
+    shares = spectrum / spectrum.sum()
+    return {
+        "alignment": float((first - second).square().sum(dim=1).mean()),
+        "uniformity": float(squared.mul(-2).exp().mean().log()),
+        "rank": float(torch.special.entr(shares).sum().exp()),
+    }
+
+
+def _hardware(device: torch.device) -> str:
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"{cpu_name()}, {usable_cores()} cores, {torch.get_num_threads()} threads"

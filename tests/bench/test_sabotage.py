@@ -1,0 +1,117 @@
+"""A bundle that was spoilt in one place does not get past a run and the shipped gate, and a good one does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("onnx", reason="needs the export extra")
+pytest.importorskip("torch", reason="needs the train extra")
+import numpy as np
+
+from mirrorkit.bench.judge.gate import judge, load_gate
+from mirrorkit.bench.measure.plan import Budget
+from mirrorkit.bench.result import BenchResult, GateResult
+from mirrorkit.bench.run import run_bench
+from mirrorkit.runtime.encoder import Encoder
+from tests.bench.sabotage import (
+    Spoil,
+    missing_normalisation,
+    perturbed_weight,
+    sabotaged,
+    slow_graph,
+    truncated_vocabulary,
+    wrong_pooling,
+)
+
+pytestmark = pytest.mark.slow
+
+# Rounds are few, so a busy machine makes for wide intervals: what is to be seen on one has to be large.
+BRIEF = Budget("brief", seconds=3, min_rounds=3, max_rounds=3, texts=24, calls=15, resamples=200, gemm_seconds=0.02)
+TEXTS = ["The museum opens at nine."]
+SPEED_RULES = {"latency_ratio", "single_latency_ratio"}
+
+
+@pytest.fixture(scope="module")
+def good(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a verified bundle of the shipped model, not of the slice of it; do not write into it."""
+    from mirrorkit.exporter.pipeline import export
+
+    folder = tmp_path_factory.mktemp("good") / "bundle"
+    assert export(shipped, folder, precision=["fp32"]).ok
+    return folder
+
+
+def judged(
+    bundle: Path, baseline: Path | None = None, variants: list[str] | None = None, budget: Budget = BRIEF
+) -> GateResult:
+    """Run the bench, very briefly, and hold what it found to the shipped gate."""
+    result: BenchResult = run_bench(
+        bundle, baseline=baseline, variants=variants, threads=1, lengths=[8], batches=[1], budget=budget
+    )
+    return judge(result, load_gate("default"))
+
+
+def refused(gate: GateResult, subject: str) -> dict[str, float]:
+    """Return what was measured by the rules that said no to a variant."""
+    failed = [rule for rule in gate.rules if not rule.passed and rule.subject == subject]
+    assert all(rule.measured is not None for rule in failed)
+    return {rule.rule: rule.measured for rule in failed if rule.measured is not None}
+
+
+def quality_refused(gate: GateResult) -> set[str]:
+    """Return the variants that a rule on quality said no to: these rules know no noise."""
+    return {rule.subject for rule in gate.rules if not rule.passed and rule.rule not in SPEED_RULES}
+
+
+def test_a_good_bundle_passes(good: Path) -> None:
+    gate = judged(good)
+    if not gate.passed and not quality_refused(gate):  # one interval in forty is beside the truth; two in a row, no
+        gate = judged(good)
+    assert gate.passed
+    assert {rule.subject for rule in gate.rules} == {"fp32", "fp32-fused"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "variants"),
+    [
+        (perturbed_weight, ["fp32"]),
+        (wrong_pooling, ["fp32"]),
+        (missing_normalisation, ["fp32"]),
+        (truncated_vocabulary, ["fp32", "fp32-fused"]),
+    ],
+)
+def test_another_function_is_caught(good: Path, tmp_path: Path, spoil: Spoil, variants: list[str]) -> None:
+    gate = judged(sabotaged(good, tmp_path / "spoilt", spoil), good, variants)
+    assert quality_refused(gate) == set(variants)
+    for variant in variants:
+        assert {"cosine_min", "golden_cosine_min"} <= set(refused(gate, variant))
+
+
+def test_another_function_is_caught_without_a_model_too(good: Path, tmp_path: Path) -> None:
+    gate = judged(sabotaged(good, tmp_path / "spoilt", perturbed_weight))
+    assert set(refused(gate, "fp32")) - SPEED_RULES == {"golden_cosine_min"}
+    assert not {"golden_cosine_min", "invariance"} & set(refused(gate, "fp32-fused"))
+
+
+@pytest.mark.parametrize("variant", ["fp32-fused", "fp32"])
+def test_a_slow_graph_is_caught_and_by_the_rules_on_speed_alone(good: Path, tmp_path: Path, variant: str) -> None:
+    bundle = sabotaged(good, tmp_path / "spoilt", partial(slow_graph, variant=variant))
+    steadier = replace(BRIEF, min_rounds=5, max_rounds=5)
+    gate = judged(bundle, good, [variant], steadier)
+    measured = refused(gate, variant)
+    assert measured
+    assert set(measured) <= SPEED_RULES
+    assert {rule.rule for rule in gate.rules} > SPEED_RULES
+
+
+def test_sabotage_leaves_a_bundle_that_loads(good: Path, tmp_path: Path) -> None:
+    whole = sabotaged(good, tmp_path / "whole", lambda _: None)
+    vector = Encoder(whole, "fp32").encode(TEXTS)
+    assert np.abs(vector - Encoder(good, "fp32").encode(TEXTS)).max() < 1e-6
+    long = Encoder(sabotaged(good, tmp_path / "long", missing_normalisation), "onnx/model.onnx").encode(TEXTS)
+    assert np.linalg.norm(long) > 2
+    assert np.abs(long / np.linalg.norm(long) - vector).max() < 1e-6

@@ -1,0 +1,130 @@
+"""The span mask: where it falls, what it leaves alone, what the tokenizer makes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mirrorkit.text.ragged import RaggedIds
+from mirrorkit.training.views import mask_pieces, mask_spans
+
+
+def masked(
+    texts: list[str], *, width: int = 5, shortest: int = 30, seed: int = 1, mask_token: str = "[M]"
+) -> list[str]:
+    return mask_spans(texts, width=width, shortest=shortest, mask_token=mask_token, rng=np.random.default_rng(seed))
+
+
+def test_it_hides_the_sampled_place_and_not_the_first_like_it() -> None:
+    """A text that repeats itself is cut where the number fell, though the same characters stand earlier as well."""
+    text = "abcde" * 12
+    places = []
+    for seed in range(200):
+        (result,) = masked([text], seed=seed)
+        left, right = result.split(" [M] ")
+        assert (left, right) == (text[: len(left)], text[len(left) + 5 :])
+        assert len(left) == np.random.default_rng(seed).integers(0, len(text) - 5 + 1)
+        places.append(len(left))
+    assert max(places) > 45
+
+
+def test_every_place_is_as_likely_as_any_other() -> None:
+    text = "0123456789"
+    results = masked([text] * 18_000, width=5, shortest=0)
+    counts = Counter(result.index(" [M] ") for result in results)
+    assert sorted(counts) == [0, 1, 2, 3, 4, 5]
+    assert min(counts.values()) > 2700
+    assert max(counts.values()) < 3300
+
+
+def test_short_texts_stay_unless_asked_for() -> None:
+    texts = ["x" * 29, "y" * 30, "", "z"]
+    results = masked(texts)
+    assert [result == text for result, text in zip(results, texts, strict=True)] == [True, False, True, True]
+    results = masked(texts, shortest=0)
+    assert [result == text for result, text in zip(results, texts, strict=True)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("length", [4, 5, 6])
+def test_a_text_is_never_swallowed_whole(length: int) -> None:
+    (result,) = masked(["q" * length], shortest=0)
+    assert result == ("q" * length if length <= 5 else result)
+    assert result.count("q") == (length if length <= 5 else length - 5)
+
+
+def test_the_same_seed_gives_the_same_masks_and_another_does_not(real_texts: list[str]) -> None:
+    once = masked(real_texts, seed=3)
+    assert masked(real_texts, seed=3) == once
+    assert masked(real_texts, seed=4) != once
+
+
+def test_the_generator_goes_on_from_text_to_text(real_texts: list[str]) -> None:
+    rng = np.random.default_rng(5)
+    first, second = (mask_spans(real_texts, width=5, shortest=30, mask_token="[M]", rng=rng) for _ in range(2))
+    assert first != second
+
+
+def test_width_zero_masks_nothing_and_copies(real_texts: list[str]) -> None:
+    results = masked(real_texts, width=0, shortest=0)
+    assert results == real_texts
+    assert results is not real_texts
+
+
+def test_every_architecture_sees_its_own_mask_token_whole(architecture: Path, real_texts: list[str]) -> None:
+    """One mask id between what the tokenizer makes of the text left and right of it."""
+    from mirrorkit.model.encoder import SentenceEncoder
+
+    encoder = SentenceEncoder.load(architecture)
+    tokenizer, mask_id = encoder.tokenizer, encoder.tokenizer.mask_token_id
+
+    def spell(ids: Sequence[int]) -> str:
+        return "".join(tokenizer.decode(ids, skip_special_tokens=True).split())
+
+    texts = masked(real_texts, mask_token=tokenizer.mask_token)
+    before, after = encoder.tokenize(real_texts, 10_000), encoder.tokenize(texts, 10_000)
+    assert not any(mask_id in before[i] for i in range(len(texts)))
+    assert [(after[i] == mask_id).sum() for i in range(len(texts))] == [len(text) >= 30 for text in real_texts]
+    for i, text in enumerate(texts):
+        if len(real_texts[i]) >= 30:
+            at = after[i].tolist().index(mask_id)
+            halves = encoder.tokenize(text.split(f" {tokenizer.mask_token} "), 10_000)
+            assert spell(after[i][:at].tolist()) == spell(halves[0].tolist())
+            assert spell(after[i][at:].tolist()) == spell(halves[1].tolist())
+
+
+def pieces(
+    texts: list[str], *, per_piece: int, width: int = 10, seed: int = 1
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the ids of texts in pieces of so many characters, between 1 and 2, and what is masked (by 0) of them."""
+    plain = [[1, *(100 + place for place in range(0, len(text), per_piece)), 2] for text in texts]
+    ids, rng = RaggedIds.from_blocks([plain]), np.random.default_rng(seed)
+    found = mask_pieces(ids, texts, width=width, shortest=30, mask_id=0, special={0, 1, 2}, rng=rng)
+    return plain, [found[i].tolist() for i in range(len(found))]
+
+
+THAI = "พิพิธภัณฑ์เปิดเวลาเก้านาฬิกาในวันอาทิตย์"
+CHINESE = "博物馆星期天早上九点开门。"
+
+
+@pytest.mark.parametrize(("text", "per_piece", "run"), [(THAI, 4, 2), (THAI, 1, 10), (CHINESE, 1, 3), (CHINESE, 2, 2)])
+def test_a_run_of_pieces_is_masked_where_a_script_has_no_blanks(text: str, per_piece: int, run: int) -> None:
+    places = set()
+    for seed in range(400):
+        (plain,), (found,) = pieces([text], per_piece=per_piece, seed=seed)
+        place = found.index(0)
+        assert found == [*plain[:place], 0, *plain[place + run :]]
+        places.add(place)
+    assert places == set(range(1, len(plain) - run))  # any place, and never the first or last token
+    assert masked([text], width=10) == [text]  # not by characters as well
+
+
+def test_other_texts_and_short_ones_keep_their_pieces() -> None:
+    texts = ["A sentence of an alphabet, long enough.", CHINESE[:9], THAI[:29], ""]
+    plain, found = pieces(texts, per_piece=1)
+    assert found == plain
+    assert pieces([THAI], per_piece=1, width=0)[1] == pieces([THAI], per_piece=1, width=0)[0]
+    assert pieces([CHINESE], per_piece=len(CHINESE))[1] == [[1, 100, 2]]  # of one piece nothing would be left
