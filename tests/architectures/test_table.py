@@ -48,8 +48,10 @@ def test_what_the_table_says_is_the_same_vectors_or_a_reason() -> None:
 @pytest.mark.filterwarnings("default")  # transformers' own code, of dozens of authors
 def test_what_the_table_says_is_so(tmp_path: Path) -> None:
     exported = sample([row for row in TABLE.values() if row.int8 is not None], 3)
+    others = []
     for row in [*exported, *sample([row for row in TABLE.values() if row.int8 is None], 2)]:
         (tmp_path / row.kind).mkdir()
         found = run_trial(row.kind, tmp_path / row.kind)
-        assert found.outcome == row.outcome, WRITE
-        assert max(found.saved or 0, found.fp32 or 0) <= ALLOWED, found
+        if found.outcome != row.outcome or max(found.saved or 0, found.fp32 or 0) > ALLOWED:
+            others.append((found, row))
+    assert not others, WRITE

@@ -19,6 +19,7 @@ from mirrorkit.exporter.graph.fp16 import to_half
 from mirrorkit.exporter.graph.onnxfile import write
 from mirrorkit.exporter.graph.simplify import simplify
 from mirrorkit.extras import require
+from mirrorkit.foreign import reason
 from mirrorkit.formats.bundle import AXES, INPUTS, OUTPUTS
 from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.model.backbone import QuietTransformers, has_position_table, positions_of
@@ -157,7 +158,7 @@ def _trace(encoder: SentenceEncoder, opset: int) -> ir.Model:
         if "data-dependent" in first_line(cause):
             why = "what its code does next depends on the values of a tensor, which a graph cannot express"
             raise ExportError(f"{kind} cannot be exported: {why}") from err
-        raise ExportError(f"{kind}: torch.onnx.export failed ({type(cause).__name__}: {first_line(cause)})") from err
+        raise ExportError(f"{kind}: torch.onnx.export failed ({type(cause).__name__}: {reason(cause)})") from err
     assert program is not None
     return program.model
 
