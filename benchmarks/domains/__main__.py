@@ -8,15 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.domains import docstrings, manuals, wordnet
+from benchmarks.domains import descriptions, docstrings, manuals, wordnet
 from benchmarks.domains.entries import Entry
 from benchmarks.domains.split import part, write
 from mirrorkit.errors import ConfigError
 
-DOMAINS: dict[str, Callable[[Path | None], Iterator[Entry]]] = {
-    "docstrings": docstrings.entries,
-    "manuals": manuals.entries,
-    "wordnet": wordnet.entries,
+# What yields the entries, and the option that says where from.
+DOMAINS: dict[str, tuple[Callable[[Path | None], Iterator[Entry]], str]] = {
+    "docstrings": (docstrings.entries, "docstrings"),
+    "manuals": (manuals.entries, "manuals"),
+    "wordnet": (wordnet.entries, "wordnet"),
+    "debian": (descriptions.english, "descriptions"),
+    "debian-de": (descriptions.german, "descriptions"),
 }
 MOST = 13_000  # documents of a domain
 
@@ -29,6 +32,9 @@ def main() -> int:
     parser.add_argument("--docstrings", type=Path, help="folder of packages; default: where they are installed")
     parser.add_argument("--manuals", type=Path, help="folder with man1, man2, …; default: /usr/share/man")
     parser.add_argument("--wordnet", type=Path, help="folder with data.noun, …; default: as installed, or fetched")
+    parser.add_argument(
+        "--descriptions", type=Path, help="folder with apt's lists, Translation-en, …; default: fetched"
+    )
     parser.add_argument("--most", type=int, default=MOST, help=f"documents of a domain, drawn by the seed ({MOST})")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -36,7 +42,8 @@ def main() -> int:
     for name in options.only or DOMAINS:
         start = time.perf_counter()
         try:
-            sides = part(DOMAINS[name](getattr(options, name)), options.most, options.seed)
+            found, where = DOMAINS[name]
+            sides = part(found(getattr(options, where)), options.most, options.seed)
             if not sides.test:
                 raise ConfigError(f"{sides.about['kept']} documents are too few to hold any out")
         except ConfigError as err:

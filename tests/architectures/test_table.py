@@ -41,7 +41,7 @@ def test_what_the_table_says_is_the_same_vectors_or_a_reason() -> None:
         assert row.int8 is None or row.int8 > 0.95, row
         whole = None not in (row.saved, row.fp32, row.int8)
         assert bool(row.told) != whole, row
-    assert sum(row.int8 is not None for row in TABLE.values()) >= 29
+    assert sum(row.int8 is not None for row in TABLE.values()) >= 28
 
 
 @pytest.mark.slow

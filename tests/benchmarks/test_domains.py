@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.domains import docstrings, manuals, wordnet
+from benchmarks.domains import descriptions, docstrings, manuals, wordnet
 from benchmarks.domains.duplicates import groups, normalised
 from benchmarks.domains.entries import Entry
 from benchmarks.domains.split import part, write
@@ -188,6 +188,33 @@ def test_a_side_never_sees_a_like_of_another(tmp_path: Path) -> None:
         assert not {normalised(text) for text in data.documents.values()} & {normalised(d.text) for d in train}
         labels = (home / f"pets-{side}.tsv").read_text(encoding="utf-8").splitlines()
         assert len(labels) == len(parted[side]) + 1
+
+
+def lists(home: Path, language: str, translations: str, packages: str) -> Path:
+    home.mkdir()
+    (home / f"mirror_main_i18n_Translation-{language}").write_text(translations, encoding="utf-8")
+    (home / "mirror_main_binary-amd64_Packages").write_text(packages, encoding="utf-8")
+    return home
+
+
+@pytest.mark.skipif(not Path("/usr/lib/apt/apt-helper").is_file(), reason="needs apt, which reads its own lists")
+def test_descriptions(tmp_path: Path) -> None:
+    long = " " + " ".join(["Viele Wörter über Bäume."] * 12)
+    home = lists(
+        tmp_path / "lists",
+        "de",
+        f"Package: oak\nDescription-de: Bäume, die alt sind\n{long}\n .\n  * Eichen\n\n"
+        f"Package: oak-doc\nDescription-de: Bäume, noch einmal\n{long}\n\n"
+        f"Package: ash\nDescription-de: Eine kurze Beschreibung\n Zu kurz.\n\n"
+        f"Package: gone\nDescription-de: Nicht mehr im Archiv\n{long}\n",
+        "Package: oak\nSection: science\nVersion: 1\n\nPackage: oak-doc\nSource: oak (2)\nSection: doc\n\n"
+        "Package: ash\nSection: science\n",
+    )
+    (entry,) = descriptions.german(home)
+    assert (entry.source, entry.title, entry.label) == ("oak", "Bäume, die alt sind", "science")
+    assert entry.text == f"{long.strip()} Eichen"
+    with pytest.raises(ConfigError, match="no Translation-en and Packages"):
+        list(descriptions.english(home))
 
 
 def test_the_command(tmp_path: Path) -> None:
