@@ -45,7 +45,7 @@ def load_encoder(
         opened = Encoder(model, variant or "auto", "cpu" if device == "auto" else device, threads, revision=revision)
         return Loaded(opened, opened.folder, opened.variant, opened.dim, opened.max_length)
     if revision is not None:
-        raise ConfigError(f"revision {revision!r}: is of a bundle on the hub, and {model} is none")
+        raise ConfigError(f"revision {revision!r}: only a bundle on the hub has one, and {model} is not one")
     if threads is not None:
         raise ConfigError(f"`threads` is for bundles, and {model} is a model folder; torch takes OMP_NUM_THREADS")
     from mirrorkit.machine.torch_device import pick_device

@@ -269,7 +269,7 @@ def test_the_id_of_a_model_is_told_from_that_of_a_bundle(
     words.write_text("cat\tdog\t7\ncar\tsky\t1\nsun\tmoon\t5\nred\tblue\t6\n", encoding="utf-8")
     for name, extra, complaint in (
         ("me/model", (), None),
-        ("me/model", ("--revision", "v1"), "revision 'v1': is of a bundle on the hub, and me/model is none"),
+        ("me/model", ("--revision", "v1"), "revision 'v1': only a bundle on the hub has one, and me/model is not one"),
         ("me/nothing", (), "me/nothing: no such local folder, and it cannot be fetched"),
     ):
         done = run(hub, tmp_path / "home", "eval", name, "--lexical", words, "--json", *extra)
