@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.domains import descriptions, docstrings, manuals, wordnet
@@ -18,8 +19,9 @@ DOMAINS: dict[str, tuple[Callable[[Path | None], Iterator[Entry]], str]] = {
     "docstrings": (docstrings.entries, "docstrings"),
     "manuals": (manuals.entries, "manuals"),
     "wordnet": (wordnet.entries, "wordnet"),
-    "debian": (descriptions.english, "descriptions"),
-    "debian-de": (descriptions.german, "descriptions"),
+    "debian": (partial(descriptions.entries, "en"), "descriptions"),
+    "debian-de": (partial(descriptions.entries, "de"), "descriptions"),
+    "debian-fr": (partial(descriptions.entries, "fr"), "descriptions"),
 }
 MOST = 13_000  # documents of a domain
 

@@ -1,6 +1,6 @@
 """Debian's package descriptions: the synopsis asks, the long description answers, the archive's section is the label.
 
-In any language that Debian's translators have: `debian` is in English, `debian-de` in German.
+In any language that Debian's translators have, by its code: "en" has all packages, "de" and "fr" thousands.
 """
 
 from __future__ import annotations
@@ -18,18 +18,8 @@ _READER = "/usr/lib/apt/apt-helper"  # reads the index files however they are co
 _BULLETS = ("*", "-", "+", "o ")
 
 
-def english(home: Path | None = None) -> Iterator[Entry]:
-    """Yield the packages described in English in the indices under `home`, by default fetched with apt-get."""
-    return entries("en", home)
-
-
-def german(home: Path | None = None) -> Iterator[Entry]:
-    """Yield those described in German."""
-    return entries("de", home)
-
-
 def entries(language: str, home: Path | None = None) -> Iterator[Entry]:
-    """Yield a package of each source: those of one source share their text."""
+    """Yield a package of each source, since those of one source share their text, from apt's lists under `home`."""
     home = home or _fetched(language)
     translations = sorted(home.glob(f"*_main_i18n_Translation-{language}*"))
     indices = sorted(home.glob("*_main_binary-*_Packages*"))

@@ -210,11 +210,11 @@ def test_descriptions(tmp_path: Path) -> None:
         "Package: oak\nSection: science\nVersion: 1\n\nPackage: oak-doc\nSource: oak (2)\nSection: doc\n\n"
         "Package: ash\nSection: science\n",
     )
-    (entry,) = descriptions.german(home)
+    (entry,) = descriptions.entries("de", home)
     assert (entry.source, entry.title, entry.label) == ("oak", "Bäume, die alt sind", "science")
     assert entry.text == f"{long.strip()} Eichen"
     with pytest.raises(ConfigError, match="no Translation-en and Packages"):
-        list(descriptions.english(home))
+        list(descriptions.entries("en", home))
 
 
 def test_the_command(tmp_path: Path) -> None:
