@@ -18,7 +18,8 @@ from mirrorkit.exporter.quantize.calibration import CalibrationText, calibration
 from mirrorkit.exporter.result import ExportResult, NothingPublishedError, VariantResult
 from mirrorkit.exporter.trim.vocabulary import Trim, trim_vocabulary
 from mirrorkit.exporter.variants import PLAIN, VariantMaker, remove_variant
-from mirrorkit.formats.bundle import GOLDEN, Bundle, Precision, Variant, record_files, write_manifest
+from mirrorkit.formats.bundle import GOLDEN, Bundle, Precision, Variant
+from mirrorkit.formats.bundle_writer import record_files, write_manifest
 from mirrorkit.formats.card import carried
 from mirrorkit.formats.fields import Ranges
 from mirrorkit.formats.golden import golden_rows, write_goldens

@@ -14,7 +14,8 @@ pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnx", reason="needs the export extra, to make what is run")
 
 from mirrorkit.errors import BundleError, ConfigError, MirrorkitError
-from mirrorkit.formats.bundle import Bundle, Graph, Precision, Variant, record_files, write_manifest
+from mirrorkit.formats.bundle import Bundle, Graph, Precision, Variant
+from mirrorkit.formats.bundle_writer import record_files, write_manifest
 from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.runtime.session import open_session
