@@ -17,11 +17,11 @@ from typing import Any
 
 from mirrorkit.errors import BundleError, ConfigError, OutputError
 from mirrorkit.extras import require
-from mirrorkit.formats.bundle import Bundle, read_bundle
+from mirrorkit.formats.bundle import Bundle
 from mirrorkit.formats.files import in_hub_cache
 from mirrorkit.paths import local_path
 from mirrorkit.publish import check_file_target, publish_file
-from mirrorkit.runtime.hub import graphs_of
+from mirrorkit.runtime.hub import open_bundle
 from mirrorkit.runtime.ort import open_graph
 from mirrorkit.verification.graphs import load_graph, nodes_in
 
@@ -75,7 +75,7 @@ def required_operators(bundle: str | Path, variants: Sequence[str] | None = None
     that it does not hold.
     """
     ort = require("onnxruntime", extra="onnx")
-    found = read_bundle(graphs_of(bundle))
+    found = open_bundle(bundle)
     chosen = tuple(dict.fromkeys(variants)) if variants else tuple(found.variants)
     if not chosen:
         raise BundleError(f"{found.folder}: holds no variants")

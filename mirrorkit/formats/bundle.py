@@ -12,7 +12,7 @@ bundles written before there was one, has that of `PREFERENCE`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -131,6 +131,10 @@ class Bundle:
             left = f"; {', '.join(self.absent)} were left out of it" if self.absent else ""
             raise ConfigError(f"variant {name!r}: {self.folder} holds {', '.join(self.variants) or 'none'}{left}")
         return self.variants[name]
+
+    def named(self, names: Sequence[str] | None) -> list[Variant]:
+        """Return the variants of these names, each once, or all of them; raises ConfigError as `variant` does."""
+        return [self.variant(name) for name in dict.fromkeys(names)] if names else list(self.variants.values())
 
     def preferred(self, device: str) -> list[Variant]:
         """Return the variants to choose from on a device, the best first."""

@@ -42,6 +42,7 @@ class Encoding:
     def __init__(self, opened: Opened, runner: LocalRunner) -> None:
         self.opened, self.runner = opened, runner
         self._width = self._given()  # of a vector as the graph gives it
+        self._ranges = None if opened.ranges is None else np.array(opened.ranges, dtype=np.float32)  # [2, dim]
         self.dim = min(self._width, opened.truncate_dim or self._width)  # length of a vector
 
     def call(
@@ -106,8 +107,8 @@ class Encoding:
             vectors = unit(vectors)
         if call.output_type == "float32":
             return vectors
-        ranges = self.opened.ranges
-        return converted(vectors, call.output_type, None if ranges is None else ranges[:, : vectors.shape[1]])
+        ranges = None if self._ranges is None else self._ranges[:, : vectors.shape[1]]
+        return converted(vectors, call.output_type, ranges)
 
     def _encode_one(self, text: str, first: int, call: Call) -> Floats:
         """Return the vector float32 [1, dim] of one text.

@@ -130,8 +130,9 @@ def test_a_changed_file_is_refused_unless_asked_for(own: Path) -> None:
 
 
 def test_a_worker_is_told_whether_the_baselines_code_is_trusted(made: Path, tiny: Path) -> None:
+    opened = read_bundle(made)
     for trusted in (False, True):
-        compared = candidates(read_bundle(made), ["fp32"], str(tiny), verify=True, trust_remote_code=trusted)[0]
+        compared = candidates(opened, opened.named(["fp32"]), str(tiny), verify=True, trust_remote_code=trusted)[0]
         assert candidate_from(json.loads(json.dumps(compared.order()))).trust_remote_code is trusted
 
 
@@ -159,7 +160,8 @@ def test_a_worker_that_fails_is_one_line(made: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_process_of_its_own_gives_what_a_round_needs(made: Path) -> None:
-    order = candidates(read_bundle(made), None, None, verify=True)[0].order()
+    opened = read_bundle(made)
+    order = candidates(opened, opened.named(None), None, verify=True)[0].order()
     job = {"candidate": order, "threads": 1, "short": "Hello."}
     start = run_worker({**job, "task": "start"}, "baseline")
     assert (start.found, start.seconds > 0.01) == ({"dim": 8}, True)

@@ -252,7 +252,7 @@ def test_options_that_cannot_be(write: Callable[..., Path], options: dict[str, A
 def test_folders_that_cannot_be(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is in the bundle; a repository lies beside it"):
         write_repository(bundle, bundle / "triton")
-    with pytest.raises(BundleError, match="so this is not a bundle"):
+    with pytest.raises(BundleError, match="give a bundle's folder"):
         write_repository(tmp_path, tmp_path / "out")
     file = bundle / "onnx" / "model_fp16.onnx"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
