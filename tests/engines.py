@@ -11,8 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mirrorkit.formats.bundle import INPUTS, OUTPUTS, VARIANT_FILES, Bundle, Graph, Precision, Variant, read_bundle
-from mirrorkit.formats.bundle_writer import record_files, write_manifest
+from mirrorkit.formats.bundle import (
+    INPUTS,
+    OUTPUTS,
+    VARIANT_FILES,
+    Bundle,
+    Graph,
+    Precision,
+    Variant,
+    read_bundle,
+    record_files,
+)
+from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.formats.engine import (
     ENGINE_FILE,
     OUTPUT,

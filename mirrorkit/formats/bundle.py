@@ -21,7 +21,7 @@ from typing import Any
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats import fields
 from mirrorkit.formats.files import is_file_within, is_within, sha256_of
-from mirrorkit.formats.json_file import read_json
+from mirrorkit.formats.json_file import check_version, read_json
 from mirrorkit.formats.model_folder import pooling_name, poolings_of
 from mirrorkit.formats.usage import Usage, usage_from
 
@@ -174,13 +174,7 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
     if not manifest.exists():
         raise BundleError(f"{folder}: no {MANIFEST} in it, so this is not a bundle; make one: mirrorkit export")
     raw = read_json(manifest, BundleError)
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool):
-        raise BundleError(f"{manifest}: no schema_version in it")
-    if version > SCHEMA_VERSION:
-        raise BundleError(
-            f"{manifest}: schema {version}, this mirrorkit reads up to {SCHEMA_VERSION}; upgrade mirrorkit"
-        )
+    check_version(manifest, raw, SCHEMA_VERSION, BundleError)
     try:
         bundle = _parse(folder, raw)
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as err:
@@ -200,6 +194,13 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
     }
     here = {name: variant for name, variant in bundle.variants.items() if name not in absent}
     return replace(bundle, variants=here, absent=absent)
+
+
+def record_files(folder: Path) -> dict[str, FileRecord]:
+    """Return the record of every file under `folder` but mirrorkit.json."""
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file())
+    names = ((file.relative_to(folder).as_posix(), file) for file in files)
+    return {name: FileRecord(sha256_of(file), file.stat().st_size) for name, file in names if name != MANIFEST}
 
 
 def check_file(bundle: Bundle, name: str, *, hashed: bool = True) -> None:

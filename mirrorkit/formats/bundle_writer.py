@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
-from mirrorkit.formats.bundle import MANIFEST, SCHEMA_VERSION, Bundle, FileRecord
-from mirrorkit.formats.files import sha256_of
+from mirrorkit.formats.bundle import MANIFEST, SCHEMA_VERSION, Bundle
 
 _NUMBERS = re.compile(r"(?<=[\d\[,])\n +(?=[-\d\]])")  # between those of a list, which need no line each
 
@@ -41,10 +39,3 @@ def write_manifest(bundle: Bundle) -> None:
     }
     text = _NUMBERS.sub(" ", json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
     (bundle.folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
-
-
-def record_files(folder: Path) -> dict[str, FileRecord]:
-    """Return the record of every file under `folder` but mirrorkit.json."""
-    files = (file for file in sorted(folder.rglob("*")) if file.is_file())
-    names = ((file.relative_to(folder).as_posix(), file) for file in files)
-    return {name: FileRecord(sha256_of(file), file.stat().st_size) for name, file in names if name != MANIFEST}

@@ -157,11 +157,8 @@ class Encoding:
             pool.shutdown(cancel_futures=True)
 
     def _run(self, runner: Runner, ids: RaggedIds, rows: Ints, first: int, unpooled: int) -> Floats:
-        longest = int(ids.lengths[rows].max())
-        input_ids, mask = pad_batch(ids, rows, self.opened.pad_id, longest or 1)
-        if unpooled:
-            mask[:, :unpooled] *= 2
-        return self._finite(runner.batch(input_ids, mask), rows, first)
+        arrays = pad_batch(ids, rows, self.opened.pad_id, unpooled=unpooled)
+        return self._finite(runner.batch(*arrays), rows, first)
 
     def _finite(self, vectors: Floats, rows: Ints, first: int) -> Floats:
         if not np.isfinite(vectors).all():

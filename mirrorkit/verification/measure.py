@@ -106,7 +106,7 @@ def largest_difference(a: Floats, b: Floats) -> float:
 
 def run(runner: Runner, ids: RaggedIds, rows: Ints, pad_id: int, pad_to: int | None = None) -> Floats:
     """Return the vectors [len(rows), dim] of one batch, padded on the right to its longest text or further."""
-    return runner.batch(*pad_batch(ids, rows, pad_id, pad_to or max(1, int(ids.lengths[rows].max()))))
+    return runner.batch(*pad_batch(ids, rows, pad_id, pad_to))
 
 
 def vectors_of(runner: Runner, ids: RaggedIds, pad_id: int) -> Floats:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mirrorkit.formats.bundle_writer import record_files
+from mirrorkit.formats.bundle import record_files
 from tests.bundles import bundle_of
 from tests.conftest import REAL_TEXTS
 from tests.cpp.building import ROOT, SOURCE, example, onnxruntime_library, run, succeed

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import mirrorkit
-from mirrorkit.formats.bundle_writer import record_files
+from mirrorkit.formats.bundle import record_files
 from tests.conftest import REAL_TEXTS, ROOT
 from tests.web.chromium import Chromium, find_chromium
 from tests.web.scripts import CONTRAST, DONE, FINISHED, VECTORS

@@ -24,8 +24,8 @@ from mirrorkit.cli.triton import triton
 from mirrorkit.errors import BundleError, ConfigError, OutputError
 from mirrorkit.exporter.triton.config import engine_batch, engine_widths, widths
 from mirrorkit.exporter.triton.repository import write_repository
-from mirrorkit.formats.bundle import PREFERENCE, VARIANT_FILES, Graph, Precision, Variant, read_bundle
-from mirrorkit.formats.bundle_writer import record_files, write_manifest
+from mirrorkit.formats.bundle import PREFERENCE, VARIANT_FILES, Graph, Precision, Variant, read_bundle, record_files
+from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.formats.engine import Backend, EngineMismatchError, Ids
 from mirrorkit.formats.profiles import Profile
 from mirrorkit.runtime.encoder import Encoder

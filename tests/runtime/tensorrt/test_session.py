@@ -19,8 +19,8 @@ pytest.importorskip("onnx", reason="needs the export extra, to make what is run"
 
 from mirrorkit.cli.app import app
 from mirrorkit.errors import BundleError, ConfigError
-from mirrorkit.formats.bundle import INPUTS, OUTPUTS, read_bundle
-from mirrorkit.formats.bundle_writer import record_files, write_manifest
+from mirrorkit.formats.bundle import INPUTS, OUTPUTS, read_bundle, record_files
+from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.formats.engine import EngineMismatchError, Ids
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.runtime.tensorrt.options import Tensorrt
