@@ -136,7 +136,8 @@ class SentenceEncoder(nn.Module):
         with foreign(ModelError, f"{folder}: the model cannot be run"), QuietTransformers():
             refuse_tokens_without_rows(tokenizer, backbone, folder)
             refuse_other_tokens(tokenizer, backbone, folder)
-            refuse_padding_sensitive(encoder, folder)
+            if layout.pooling != Pooling.MEAN_PADDED:  # that changes with padding by definition; it has one length
+                refuse_padding_sensitive(tokenizer, backbone, encoder.chain, length, folder)
         return encoder
 
     @property
