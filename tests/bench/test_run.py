@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -19,19 +18,7 @@ from mirrorkit.bench.run import run_bench
 from mirrorkit.errors import BundleError, MirrorkitError
 from mirrorkit.formats.bundle import TOKENIZER, VARIANT_FILES, read_bundle
 from mirrorkit.text.tokenizer import Tokenizer
-from tests.lookups import SHAPES, TEXTS, describe, end_with, lookup_bundle, work_here
-
-
-@pytest.fixture(scope="module")
-def made(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a bundle; do not write into it."""
-    return lookup_bundle(tmp_path_factory.mktemp("made") / "bundle", tiny)
-
-
-@pytest.fixture
-def own(made: Path, tmp_path: Path) -> Path:
-    """Return a copy of the bundle, to be spoilt."""
-    return Path(shutil.copytree(made, tmp_path / "own"))
+from tests.lookups import SHAPES, TEXTS, describe, end_with, work_here
 
 
 @pytest.fixture
