@@ -88,10 +88,10 @@ def write_operators(found: OperatorList, out: str | Path | None = None) -> Path:
     """Write the list to `out`, by default beside the bundle; raises ConfigError for a place inside of it."""
     home = found.bundle.resolve()
     if out is None and in_hub_cache(home):
-        raise ConfigError(f"{home}: is in the hub's cache, which is no place for the list; say where with `out`")
+        raise ConfigError(f"{home}: is in the hub's cache, where nothing should be written; give a file as `out`")
     file = local_path(out) if out is not None else home.with_name(home.name + SUFFIX)
     if file.resolve().is_relative_to(home):
-        raise ConfigError(f"{file}: lies in the bundle, whose files are fixed; write the list beside it")
+        raise ConfigError(f"{file}: is inside the bundle, whose files are fixed; write the list beside it")
     check_file_target(file, overwrite=True)
     if file.exists() and not _is_list(file):
         raise OutputError(f"{file}: is not a list of operators, so it is not overwritten")

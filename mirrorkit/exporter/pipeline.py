@@ -58,7 +58,7 @@ def export(
     """Export `model` (whatever `SentenceEncoder.load` takes) to the bundle `out`, every variant verified.
 
     `precision` names the variants: fp32, fp16, int8, int4. `optimize` adds to fp32 a graph fused for ONNX Runtime.
-    `calibration` is a file of texts like those to come, `text_column` its column; without it the corpus that
+    `calibration` is a file of texts like those to be encoded, `text_column` its column; without it the corpus that
     training.json names is taken where it is at hand, else a shipped sample. `trim` drops the entries of a WordPiece
     vocabulary that a corpus never uses. `thresholds` replaces limits of the proof: cosine_min, cosine_p1, cosine_mean,
     max_abs, spearman, overlap, invariance. `trust_remote_code` lets Python code run that comes with the model.

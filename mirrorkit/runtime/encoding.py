@@ -87,7 +87,7 @@ class Encoding:
             )
         if not as_it_is:
             raise ConfigError(
-                f"output_type {output_type!r}: its ranges are of vectors at the length that the model gives them; "
+                f"output_type {output_type!r}: its ranges hold only for vectors of the model's own length; "
                 "leave `normalize` out"
             )
 

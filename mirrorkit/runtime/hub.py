@@ -86,7 +86,7 @@ def folder_of(
 
 def _refuse_revision(name: str | Path, revision: str | None) -> None:
     if revision is not None:
-        raise ConfigError(f"revision {revision!r}: is of a model on the hub, and {name} is a folder")
+        raise ConfigError(f"revision {revision!r}: applies only to a model on the hub, and {name} is a folder")
 
 
 def _manifest(repo_id: str, revision: str | None) -> Bundle:

@@ -183,7 +183,7 @@ def _order(
     bundle: Bundle, precision: str, target: str | None, profiles: Sequence[str], backend: str, ids: str
 ) -> _Order:
     if precision not in set(SOURCES):
-        raise ConfigError(f"precision {precision!r}: a TensorRT engine is {' or '.join(SOURCES)}")
+        raise ConfigError(f"precision {precision!r}: a TensorRT engine must be {' or '.join(SOURCES)}")
     if ids not in set(Ids):
         raise ConfigError(f"ids {ids!r}: must be {' or '.join(Ids)}")
     wanted = Precision(precision)
@@ -200,7 +200,7 @@ def _order(
 def _check_beside(bundle: Bundle, folder: Path) -> None:
     if folder.resolve().is_relative_to(bundle.folder.resolve()):
         raise OutputError(
-            f"{folder}: is in the bundle; engines lie beside it, for example {bundle.folder.name}-tensorrt-fp16"
+            f"{folder}: is inside the bundle; write engines beside it, for example {bundle.folder.name}-tensorrt-fp16"
         )
 
 

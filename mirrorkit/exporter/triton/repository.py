@@ -77,7 +77,7 @@ def write_repository(
     """
     opened, out = open_bundle(bundle), local_path(out)
     if out.resolve().is_relative_to(opened.folder.resolve()):
-        raise OutputError(f"{out}: is in the bundle; a repository lies beside it")
+        raise OutputError(f"{out}: is inside the bundle; write the repository beside it")
     _refuse_usage(opened)
     home = str(bundle).partition("/")[2] if is_hub_id(bundle) else opened.folder.resolve().name
     name = _checked_name(name or home)
@@ -136,7 +136,7 @@ def _refuse_usage(bundle: Bundle) -> None:
 
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"name {name!r}: must be of letters, digits, '_', '-' and '.', the first a letter or digit")
+        raise ConfigError(f"name {name!r}: may hold letters, digits, '_', '-', '.'; the first a letter or a digit")
     return name
 
 

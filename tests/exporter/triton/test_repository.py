@@ -236,8 +236,8 @@ def test_engines_that_cannot_be_served(write: Callable[..., Path], bundle: Path,
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"name": "a/b"}, "name 'a/b': must be of letters"),
-        ({"name": "é"}, "name 'é': must be of letters"),
+        ({"name": "a/b"}, "name 'a/b': may hold letters"),
+        ({"name": "é"}, "name 'é': may hold letters"),
         ({"device": "tpu"}, "device 'tpu': must be one of cpu, cuda"),
         ({"max_batch": 0}, "max_batch 0: must be at least 1"),
         ({"instances": 0}, "instances 0: must be at least 1"),
@@ -250,7 +250,7 @@ def test_options_that_cannot_be(write: Callable[..., Path], options: dict[str, A
 
 
 def test_folders_that_cannot_be(bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="is in the bundle; a repository lies beside it"):
+    with pytest.raises(OutputError, match="is inside the bundle; write the repository beside it"):
         write_repository(bundle, bundle / "triton")
     with pytest.raises(BundleError, match="give a bundle's folder"):
         write_repository(tmp_path, tmp_path / "out")
