@@ -204,9 +204,7 @@ def _with_model_config(layout: ModelLayout, file: Path) -> ModelLayout:
 def _refuse_lost(weights: Path) -> None:
     """Raise ModelError for what transformers' own call would honour and nothing behind it."""
     for name, refused in (("config.json", keys.CONFIG_REFUSED), ("tokenizer_config.json", keys.TOKENIZER_REFUSED)):
-        file = weights / name
-        if file.is_file():
-            _refuse_values(file, read_object(file), refused)
+        _read_known(weights / name, refused, needed=False, others=True)
 
 
 def _boolean(file: Path, values: Mapping[str, Any], key: str, default: bool) -> bool:
@@ -230,13 +228,18 @@ def _positive_or_none(file: Path, values: Mapping[str, Any], key: str) -> int | 
     return value
 
 
-def _read_known(file: Path, known: Mapping[str, tuple[Any, ...]], *, needed: bool = True) -> dict[str, Any]:
+def _read_known(
+    file: Path, known: Mapping[str, tuple[Any, ...]], *, needed: bool = True, others: bool = False
+) -> dict[str, Any]:
     """Return the object in a file of a model folder; raises ModelError for keys and values as `_check_keys` does.
 
-    A file that is not `needed` and not there is an empty object.
+    A file that is not `needed` and not there is an empty object. With `others` unknown keys are let through.
     """
     values = read_object(file) if needed or file.is_file() else {}
-    _check_keys(file, values, known)
+    if others:
+        _refuse_values(file, values, known)
+    else:
+        _check_keys(file, values, known)
     return values
 
 

@@ -140,7 +140,7 @@ def test_an_onnxruntime_that_follows_no_links_gets_the_plain_graph(
     with caplog.at_level(logging.WARNING):
         opened = Encoder(snapshot)
     assert opened.variant == "fp32"
-    assert [record.message for record in caplog.records if "in the place of fp32-fused" in record.message]
+    assert [record.message for record in caplog.records if "instead of fp32-fused" in record.message]
     np.testing.assert_allclose(opened.encode(TEXTS), Encoder(bundle, VARIANT_FILES["fp32"]).encode(TEXTS), atol=1e-6)
     with pytest.raises(BundleError, match="cannot be opened"):
         Encoder(bundle)  # no link: something else is wrong
