@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from mirrorkit.formats.bundle import VARIANT_FILES, Bundle, Graph, Precision, Variant, record_files, write_manifest
+from mirrorkit.formats.bundle import VARIANT_FILES, Bundle, Graph, Precision, Variant, record_files
+from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.runtime.output import ranges_of
 
 RANGED = ("The museum opens at nine.", "Shares fell sharply.", "A cat sleeps on the mat.", "Who wrote this book?")

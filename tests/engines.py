@@ -21,8 +21,8 @@ from mirrorkit.formats.bundle import (
     Variant,
     read_bundle,
     record_files,
-    write_manifest,
 )
+from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.formats.engine import (
     ENGINE_FILE,
     OUTPUT,

@@ -7,10 +7,11 @@ import hashlib
 import json
 import os
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote
+
+from tests.serving import Serving
 
 _RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 _API = re.compile(r"/api/models/([^/]+/[^/]+)/(revision|tree|preupload|commit)/([^/]+)")
@@ -137,27 +138,15 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-class Hub:
+class Hub(Serving):
     """Serves repositories until the context ends. `address` goes into HF_ENDPOINT."""
 
     def __init__(self) -> None:
         self.commits: dict[str, list[dict[str, bytes]]] = {}  # by repository: path -> content, of each commit
         self.tags: dict[tuple[str, str], int] = {}  # of a repository: number of the commit
         self.asked: list[tuple[str, str]] = []  # methods and paths
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.hub = self  # type: ignore[attr-defined]
-        self._server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-
-    def __enter__(self) -> Hub:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(_Handler)
+        self.server.hub = self  # type: ignore[attr-defined]
 
     def add(self, name: str, folder: Path, *, tag: str | None = None) -> None:
         """Commit all files of a folder, and nothing else, to a repository that may be new."""

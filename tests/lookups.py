@@ -11,17 +11,8 @@ from typing import Any
 from mirrorkit.bench.measure import worker
 from mirrorkit.bench.measure.plan import Budget
 from mirrorkit.bench.measure.processes import Outcome
-from mirrorkit.formats.bundle import (
-    GOLDEN,
-    TOKENIZER,
-    VARIANT_FILES,
-    Bundle,
-    Graph,
-    Precision,
-    Variant,
-    record_files,
-    write_manifest,
-)
+from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, VARIANT_FILES, Bundle, Graph, Precision, Variant, record_files
+from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.formats.golden import write_goldens
 from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.runtime.encoder import Encoder

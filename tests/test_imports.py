@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "exporter.tensorrt": DATA
     | {"exporter.graph", "exporter.quantize", "machine", "publish", "runtime", "runtime.tensorrt", "verification"},
     "exporter.triton": DATA | {"publish", "runtime"},
-    "bench": DATA | {"evaluation", "publish"},
+    "bench": DATA | {"evaluation", "publish", "runtime"},
     "bench.measure": DATA | {"assets", "evaluation", "machine", "model", "runtime", "verification"},
     "bench.report": BASE,
     "bench.judge": DATA | {"assets", "bench.report"},

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mirrorkit.bench.measure.candidates import Candidate, candidates, check_hashes, open_bundle
+from mirrorkit.bench.measure.candidates import Candidate, candidates, check_hashes
 from mirrorkit.bench.measure.machine import environment
-from mirrorkit.bench.measure.plan import WARM_UP, BenchPlan, Budget, make_plan
+from mirrorkit.bench.measure.plan import WARM_UP, BenchPlan, Budget, Shapes, make_plan, make_shapes
 from mirrorkit.bench.measure.processes import run_worker
 from mirrorkit.bench.measure.quality import QualityRun, measure_quality
 from mirrorkit.bench.measure.speed import SpeedRun, measure_speed
@@ -20,6 +20,7 @@ from mirrorkit.evaluation.sets import Paths, read_task_sets
 from mirrorkit.formats.bundle import MANIFEST, Bundle
 from mirrorkit.formats.files import sha256_of
 from mirrorkit.progress import Progress
+from mirrorkit.runtime.hub import open_bundle
 
 log = logging.getLogger(__name__)
 
@@ -63,23 +64,24 @@ def run_bench(
     >>> [subject.name for subject in result.subjects]
     ['baseline', 'int8']
     """
-    opened = open_bundle(bundle, revision)
-    plan = make_plan(opened, threads=threads, lengths=lengths, batches=batches, budget=budget, seed=seed)
+    opened = open_bundle(bundle, revision=revision)
+    graphs = opened.named(variants)
+    plan = make_plan(threads=threads, budget=budget, seed=seed)
+    shapes = make_shapes(opened, lengths, batches)
     compared = None if baseline is None else str(baseline)
-    chosen = candidates(opened, variants, compared, verify=verify, trust_remote_code=trust_remote_code)
+    chosen = candidates(opened, graphs, compared, verify=verify, trust_remote_code=trust_remote_code)
     check_hashes(chosen)
     tasks = read_task_sets(retrieval, split, search, knn).each()
     workload = replace(read_workload(sts, plan.budget.texts), tasks=tasks)
     machine = environment(plan.threads)
     if (machine["load_average"] or 0) > BUSY * machine["cores"]:
         log.warning("the machine is busy (load average %.1f): timings will be noisy", machine["load_average"])
-    quality = measure_quality(chosen, plan, workload, progress)
-    speed = measure_speed(chosen, plan, workload.timed, workload.short, run_worker, progress)
+    quality = measure_quality(chosen, plan, workload, max(shapes.lengths), progress)
+    speed = measure_speed(chosen, plan, shapes, workload.timed, workload.short, run_worker, progress)
     return BenchResult(
-        bundle=_about(opened),
         baseline=chosen[0].variant.name if baseline is None else str(baseline),
         plan={
-            **_planned(plan, workload),
+            **_planned(plan, shapes, workload),
             "verified": verify,
             "trust_remote_code": trust_remote_code,
             "baseline_stands_in": baseline is None,
@@ -87,6 +89,7 @@ def run_bench(
         },
         environment=machine,
         subjects=tuple(_subject(candidate, quality, speed) for candidate in chosen),
+        bundle=_about(opened),
     )
 
 
@@ -106,12 +109,12 @@ def _about(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _planned(plan: BenchPlan, workload: Workload) -> dict[str, Any]:
+def _planned(plan: BenchPlan, shapes: Shapes, workload: Workload) -> dict[str, Any]:
     return {
         "budget": plan.budget.name,
         "threads": plan.threads,
-        "lengths": list(plan.lengths),
-        "batches": list(plan.batches),
+        "lengths": list(shapes.lengths),
+        "batches": list(shapes.batches),
         "seed": plan.seed,
         "sets": {data.name: len(data) for data in workload.sets},
         "tasks": {one.name: one.about() for one in workload.tasks},

@@ -51,7 +51,7 @@ def export(
     optimize: Annotated[bool, option(_GRAPHS, "Add a graph fused for ONNX Runtime.")] = True,
     calibration: Annotated[
         str | None,
-        option(_GRAPHS, "File of texts like those to come; default: the fine-tune's corpus if found, else a sample."),
+        option(_GRAPHS, "Texts like those to be encoded, a file; default: the fine-tune's corpus, else a sample."),
     ] = None,
     text_column: Annotated[str | None, option(_GRAPHS, "Column of the calibration file, name or number.")] = None,
     trim: Annotated[str | None, option(_TRIM, "Drop what this file of texts never uses.", "--trim-vocab")] = None,

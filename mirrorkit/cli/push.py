@@ -17,7 +17,7 @@ def push(
     repository: Annotated[str, typer.Argument(help="owner/name on the Hugging Face hub; made where it is new.")],
     *,
     revision: Annotated[str | None, option(OUTPUT, "Branch to commit to; default: the main one.")] = None,
-    private: Annotated[bool, option(OUTPUT, "Let a new repository be private.", "--private")] = False,
+    private: Annotated[bool, option(OUTPUT, "Make a new repository private.", "--private")] = False,
     message: Annotated[str | None, option(OUTPUT, "Of the commit.")] = None,
     json_: Json = False,
 ) -> None:

@@ -111,6 +111,15 @@ def unit_rows(vectors: Floats) -> npt.NDArray[np.float64]:
     return wide
 
 
+def products(vectors: Floats, reference: Floats) -> npt.NDArray[np.float64]:
+    """Return the product of each vector, as it is, with the reference at length 1, both [n, dim].
+
+    That is the cosine where the vector has length 1, as every vector of a bundle should. Where the graph does not
+    normalise, it is not, and the figure shows it.
+    """
+    return np.asarray(np.einsum("nd,nd->n", vectors.astype(np.float64), unit_rows(reference)))
+
+
 def correlate(cosines: npt.NDArray[np.float64], scores: Sequence[float]) -> Score:
     """Return both correlations; where they are not defined (all values equal) they are NaN."""
     rounded = cosines.round(DIGITS)

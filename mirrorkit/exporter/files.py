@@ -7,12 +7,10 @@ from pathlib import Path
 
 from mirrorkit.formats.bundle import TOKENIZER
 from mirrorkit.formats.json_file import read_json
-from mirrorkit.model.encoder import SentenceEncoder
 
 
-def write_model(encoder: SentenceEncoder, folder: Path) -> None:
-    """Write the sentence-transformers layout, and vocab.txt where the tokenizer has such a vocabulary."""
-    encoder.save(folder)
+def adapt_to_readers(folder: Path) -> None:
+    """Change a saved model so that older readers too see it as it is; vocab.txt where there is such a vocabulary."""
     _drop_old_limit(folder / "tokenizer_config.json")
     vocabulary = _word_pieces(folder / TOKENIZER)
     if vocabulary:

@@ -17,11 +17,11 @@ from typing import Any
 
 from mirrorkit.errors import BundleError, ConfigError, OutputError
 from mirrorkit.extras import require
-from mirrorkit.formats.bundle import Bundle, read_bundle
+from mirrorkit.formats.bundle import Bundle
 from mirrorkit.formats.files import in_hub_cache
 from mirrorkit.paths import local_path
 from mirrorkit.publish import check_file_target, publish_file
-from mirrorkit.runtime.hub import graphs_of
+from mirrorkit.runtime.hub import open_bundle
 from mirrorkit.runtime.ort import open_graph
 from mirrorkit.verification.graphs import load_graph, nodes_in
 
@@ -75,7 +75,7 @@ def required_operators(bundle: str | Path, variants: Sequence[str] | None = None
     that it does not hold.
     """
     ort = require("onnxruntime", extra="onnx")
-    found = read_bundle(graphs_of(bundle))
+    found = open_bundle(bundle)
     chosen = tuple(dict.fromkeys(variants)) if variants else tuple(found.variants)
     if not chosen:
         raise BundleError(f"{found.folder}: holds no variants")
@@ -88,10 +88,10 @@ def write_operators(found: OperatorList, out: str | Path | None = None) -> Path:
     """Write the list to `out`, by default beside the bundle; raises ConfigError for a place inside of it."""
     home = found.bundle.resolve()
     if out is None and in_hub_cache(home):
-        raise ConfigError(f"{home}: is in the hub's cache, which is no place for the list; say where with `out`")
+        raise ConfigError(f"{home}: is in the hub's cache, where nothing should be written; give a file as `out`")
     file = local_path(out) if out is not None else home.with_name(home.name + SUFFIX)
     if file.resolve().is_relative_to(home):
-        raise ConfigError(f"{file}: lies in the bundle, whose files are fixed; write the list beside it")
+        raise ConfigError(f"{file}: is inside the bundle, whose files are fixed; write the list beside it")
     check_file_target(file, overwrite=True)
     if file.exists() and not _is_list(file):
         raise OutputError(f"{file}: is not a list of operators, so it is not overwritten")

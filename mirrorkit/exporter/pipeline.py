@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,22 +9,21 @@ from pathlib import Path
 
 from mirrorkit.errors import ConfigError, ExportError
 from mirrorkit.exporter.card import bundle_card
-from mirrorkit.exporter.files import write_model
+from mirrorkit.exporter.files import adapt_to_readers
 from mirrorkit.exporter.graph.trace import DEFAULT_OPSET
 from mirrorkit.exporter.provenance import CalibrationRecord, ExportOptions, Provenance
 from mirrorkit.exporter.quantize.calibration import CalibrationText, calibration_texts, sample_for
 from mirrorkit.exporter.result import ExportResult, NothingPublishedError, VariantResult
 from mirrorkit.exporter.trim.vocabulary import Trim, trim_vocabulary
 from mirrorkit.exporter.variants import PLAIN, VariantMaker, remove_variant
-from mirrorkit.formats.bundle import GOLDEN, Bundle, Precision, Variant, record_files, write_manifest
+from mirrorkit.formats.bundle import GOLDEN, Bundle, Precision, Variant, record_files
+from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.formats.card import carried
-from mirrorkit.formats.fields import Ranges
 from mirrorkit.formats.golden import golden_rows, write_goldens
-from mirrorkit.formats.model_folder import ModelLayout, Pooling
 from mirrorkit.formats.training_record import corpus_at_hand, read_training
 from mirrorkit.machine.facts import versions
 from mirrorkit.model.encoder import SentenceEncoder
-from mirrorkit.model.outside import compare_outside
+from mirrorkit.model.outside import compare_outside, refuse_unfit
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.publish import check_target, publish_folder
@@ -38,9 +35,6 @@ from mirrorkit.verification.problem import Stage, errors
 from mirrorkit.verification.proof import Reference
 from mirrorkit.verification.thresholds import thresholds_for
 
-log = logging.getLogger(__name__)
-
-_HEADS = re.compile(r"For(SequenceClassification|TokenClassification|QuestionAnswering|MultipleChoice)$")
 DEFAULT_PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -64,7 +58,7 @@ def export(
     """Export `model` (whatever `SentenceEncoder.load` takes) to the bundle `out`, every variant verified.
 
     `precision` names the variants: fp32, fp16, int8, int4. `optimize` adds to fp32 a graph fused for ONNX Runtime.
-    `calibration` is a file of texts like those to come, `text_column` its column; without it the corpus that
+    `calibration` is a file of texts like those to be encoded, `text_column` its column; without it the corpus that
     training.json names is taken where it is at hand, else a shipped sample. `trim` drops the entries of a WordPiece
     vocabulary that a corpus never uses. `thresholds` replaces limits of the proof: cosine_min, cosine_p1, cosine_mean,
     max_abs, spearman, overlap, invariance. `trust_remote_code` lets Python code run that comes with the model.
@@ -88,7 +82,7 @@ def export(
     encoder = SentenceEncoder.load(model, pooling=pooling, max_length=max_length, trust_remote_code=trust_remote_code)
     origin = encoder.origin
     assert origin is not None
-    _refuse(encoder, origin.layout, pooling)
+    refuse_unfit(encoder, pooling_given=pooling is not None)
     progress.phase("comparing with sentence-transformers")
     outside = compare_outside(encoder, origin.folder, as_it_is=pooling is None and max_length is None)
     size = sum(p.numel() for p in encoder.parameters())
@@ -122,15 +116,16 @@ def export(
     reference = Reference(encoder.tokenize(texts), encoder.encode(texts), encoder.usage, encoder.unpooled())
     with publish_folder(target, overwrite=overwrite) as draft:
         progress.phase("writing the model")
-        write_model(encoder, draft)
+        encoder.save(draft)
+        adapt_to_readers(draft)
         (draft / "onnx").mkdir()
         job = VariantMaker(encoder, draft, about.options.opset, sample.texts, reference, limits, progress)
         variants, notes = job.make_all(wanted, optimize)
         if any(v.published for v in variants.values()):
             progress.phase("writing the bundle")
             write_goldens(draft / GOLDEN, texts, reference.ids, reference.vectors, golden)
-            ranges = ranges_of(reference.vectors[AWKWARD_TEXTS:])
-            variants = _finish(draft, target.name, encoder, variants, about, ranges)
+            bundle = job.describe(about, ranges_of(reference.vectors[AWKWARD_TEXTS:]))
+            variants = _finish(bundle, target.name, variants, about)
         if not any(v.published for v in variants.values()):
             raise NothingPublishedError(_why_nothing(variants), result(variants, notes))
     return result(variants, notes)
@@ -149,24 +144,6 @@ def _bytes_per_weight(wanted: Sequence[Precision]) -> int:
     """Return how many bytes a weight takes in the safetensors, the plain graph, and the variants together."""
     extra = {Precision.FP16: 2, Precision.INT8: 2, Precision.INT4: 2}  # embeddings may stay wider than the name says
     return 4 + 4 + sum(extra.get(p, 0) for p in wanted)
-
-
-def _refuse(encoder: SentenceEncoder, layout: ModelLayout, pooling: str | None) -> None:
-    """Raise ExportError for a model whose vectors no other library would reproduce, or that was not made to embed."""
-    names = getattr(encoder.backbone.config, "architectures", None) or ()
-    head = next((name for name in names if _HEADS.search(str(name))), None)
-    if head and not layout.named and pooling is None:
-        raise ExportError(
-            f"{layout.weights}: is a {head}, trained to classify and not to embed; to export its body anyway say how "
-            "to pool it: `pooling=mean`, cls or max"
-        )
-    if encoder.pooling == Pooling.MEAN_PADDED:
-        raise ExportError(
-            f"{layout.weights}: pooling mean-padded averages over padding, which no other library does; train with "
-            "mean, cls or max, or give `pooling=mean` and expect other vectors"
-        )
-    if pooling is None and not layout.named:
-        log.warning("%s does not say how to pool: using mean; `pooling` changes that", layout.weights)
 
 
 def _real_texts(sample: CalibrationText) -> list[str]:
@@ -192,19 +169,15 @@ def _why_nothing(variants: Mapping[str, VariantResult]) -> str:
 
 
 def _finish(
-    draft: Path,
-    name: str,
-    encoder: SentenceEncoder,
-    variants: dict[str, VariantResult],
-    about: Provenance,
-    ranges: Ranges,
+    bundle: Bundle, name: str, variants: dict[str, VariantResult], about: Provenance
 ) -> dict[str, VariantResult]:
     """Write card and manifest, and check the bundle as any user could; a variant that fails there is removed."""
+    draft = bundle.folder
     while True:
         published = [v for v in variants.values() if v.published]
         if not published:
             return variants
-        _describe(draft, name, encoder, published, about, ranges)
+        _write_about(bundle, name, published, about)
         problems = errors(check(draft).problems)
         failed = {p.where for p in problems} & {v.name for v in published}
         if problems and (not failed or PLAIN in failed):  # others may hold their weights in the plain graph
@@ -217,29 +190,9 @@ def _finish(
             variants = {**variants, bad: replace(variants[bad], problems=why)}
 
 
-def _describe(
-    draft: Path,
-    name: str,
-    encoder: SentenceEncoder,
-    published: Sequence[VariantResult],
-    about: Provenance,
-    ranges: Ranges,
-) -> None:
-    bundle = Bundle(
-        folder=draft,
-        architecture=str(encoder.backbone.config.model_type),
-        dim=encoder.dim,
-        max_length=encoder.max_length,
-        pooling=encoder.pooling,
-        pad_token_id=int(encoder.tokenizer.pad_token_id),
-        variants={v.name: _variant(draft, v) for v in published},
-        files={},
-        provenance=about.as_dict(),
-        usage=encoder.usage,
-        width=encoder.width,
-        pools_only=encoder.layout.pools_only,
-        scalar_ranges=ranges,
-    )
+def _write_about(bundle: Bundle, name: str, published: Sequence[VariantResult], about: Provenance) -> None:
+    draft = bundle.folder
+    bundle = replace(bundle, variants={v.name: _variant(draft, v) for v in published})
     card = bundle_card(bundle, name, about, {v.file: v.bytes for v in published})
     (draft / "README.md").write_text(card, encoding="utf-8")
     write_manifest(replace(bundle, files=record_files(draft)))

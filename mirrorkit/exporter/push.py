@@ -74,10 +74,10 @@ def push(
         raise BundleError(f"{bundle}: no {MANIFEST} in it, so this is not a bundle; make one: mirrorkit export")
     refused = errors(check(folder).problems)
     if refused:
-        raise BundleError(f"{bundle}: not pushed, for it does not pass its check: {refused[0].line()}")
+        raise BundleError(f"{bundle}: not pushed: it does not pass its check: {refused[0].line()}")
     opened = read_bundle(folder)
     if opened.absent:
-        raise BundleError(f"{bundle}: not pushed, for {', '.join(opened.absent)} were left out of it")
+        raise BundleError(f"{bundle}: not pushed: {', '.join(opened.absent)} were left out of it")
     names = [MANIFEST, *(name for name in opened.files if (folder / name).is_file())]
     api = HfApi()
     try:
@@ -89,7 +89,7 @@ def push(
             revision=revision,
         )
     except Exception as err:  # the hub client raises a dozen unrelated types, down to the HTTP library's own
-        raise OutputError(f"{repository}: the hub did not take it ({first_line(err)})") from err
+        raise OutputError(f"{repository}: the hub rejected it ({first_line(err)})") from err
     size = sum((folder / name).stat().st_size for name in names)
     return PushResult(repository, str(done.commit_url), str(done.oid), len(names), size, tuple(_missing(folder)))
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from mirrorkit.errors import ExportError
 from mirrorkit.exporter.graph.fusion import fuse
 from mirrorkit.exporter.graph.trace import export_onnx
+from mirrorkit.exporter.provenance import Provenance
 from mirrorkit.exporter.quantize.calibration import CHARACTERS, ordinary_tokens, stirred
 from mirrorkit.exporter.quantize.int4 import quantize_int4
 from mirrorkit.exporter.quantize.int8 import quantize_int8
 from mirrorkit.exporter.result import VariantResult
-from mirrorkit.formats.bundle import VARIANT_FILES, Graph, Precision
+from mirrorkit.formats.bundle import VARIANT_FILES, Bundle, Graph, Precision
+from mirrorkit.formats.fields import Ranges
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.progress import Progress
 from mirrorkit.text.ragged import RaggedIds
@@ -99,6 +101,25 @@ class VariantMaker:
         e = self.encoder
         pad_id, pools_only = int(e.tokenizer.pad_token_id), e.layout.pools_only
         return Contract(e.dim, e.max_length, e.pooling, pad_id, e.width, pools_only)
+
+    def describe(self, about: Provenance, ranges: Ranges) -> Bundle:
+        """Return what the manifest says of the model; variants and files are still to be filled in."""
+        e = self.encoder
+        return Bundle(
+            folder=self.draft,
+            architecture=str(e.backbone.config.model_type),
+            dim=e.dim,
+            max_length=e.max_length,
+            pooling=e.pooling,
+            pad_token_id=int(e.tokenizer.pad_token_id),
+            variants={},
+            files={},
+            provenance=about.as_dict(),
+            usage=e.usage,
+            width=e.width,
+            pools_only=e.layout.pools_only,
+            scalar_ranges=ranges,
+        )
 
     def file(self, name: str) -> Path:
         return self.draft / VARIANT_FILES[name]

@@ -12,9 +12,7 @@ bundles written before there was one, has that of `PREFERENCE`.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -23,7 +21,7 @@ from typing import Any
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats import fields
 from mirrorkit.formats.files import is_file_within, is_within, sha256_of
-from mirrorkit.formats.json_file import read_json
+from mirrorkit.formats.json_file import check_version, read_json
 from mirrorkit.formats.model_folder import pooling_name, poolings_of
 from mirrorkit.formats.usage import Usage, usage_from
 
@@ -34,9 +32,6 @@ TOKENIZER = "tokenizer.json"
 INPUTS = ("input_ids", "attention_mask")  # int64 [batch_size, sequence_length]
 OUTPUTS = ("last_hidden_state", "sentence_embedding")  # fp32, in this order; consumers rely on it
 AXES = ("batch_size", "sequence_length")
-
-
-_NUMBERS = re.compile(r"(?<=[\d\[,])\n +(?=[-\d\]])")  # between those of a list, which need no line each
 
 
 class Precision(str, Enum):
@@ -137,6 +132,10 @@ class Bundle:
             raise ConfigError(f"variant {name!r}: {self.folder} holds {', '.join(self.variants) or 'none'}{left}")
         return self.variants[name]
 
+    def named(self, names: Sequence[str] | None) -> list[Variant]:
+        """Return the variants of these names, each once, or all of them; raises ConfigError as `variant` does."""
+        return [self.variant(name) for name in dict.fromkeys(names)] if names else list(self.variants.values())
+
     def preferred(self, device: str) -> list[Variant]:
         """Return the variants to choose from on a device, the best first."""
         names = self.preference.get(device, PREFERENCE.get(device, ()))
@@ -175,13 +174,7 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
     if not manifest.exists():
         raise BundleError(f"{folder}: no {MANIFEST} in it, so this is not a bundle; make one: mirrorkit export")
     raw = read_json(manifest, BundleError)
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool):
-        raise BundleError(f"{manifest}: no schema_version in it")
-    if version > SCHEMA_VERSION:
-        raise BundleError(
-            f"{manifest}: schema {version}, this mirrorkit reads up to {SCHEMA_VERSION}; upgrade mirrorkit"
-        )
+    check_version(manifest, raw, SCHEMA_VERSION, BundleError)
     try:
         bundle = _parse(folder, raw)
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as err:
@@ -201,37 +194,6 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
     }
     here = {name: variant for name, variant in bundle.variants.items() if name not in absent}
     return replace(bundle, variants=here, absent=absent)
-
-
-def write_manifest(bundle: Bundle) -> None:
-    """Write `mirrorkit.json` into the bundle's folder."""
-    value = {
-        "schema_version": 1 if bundle.usage.plain else SCHEMA_VERSION,  # readers of 1 get others wrong, and refuse them
-        "architecture": bundle.architecture,
-        "dim": bundle.dim,
-        "max_length": bundle.max_length,
-        "pooling": str(bundle.pooling),
-        **bundle.usage.as_dict(),
-        "width": bundle.token_dim,
-        "pools_only": bundle.pools_only,
-        "pad_token_id": bundle.pad_token_id,
-        "variants": {
-            v.name: {
-                "file": v.file,
-                "precision": str(v.precision),
-                "graph": str(v.graph),
-                "data_files": list(v.data_files),
-                "report": dict(v.report),
-            }
-            for v in bundle.variants.values()
-        },
-        "preference": {device: [v.name for v in bundle.preferred(device)] for device in bundle.preference},
-        "files": {name: {"sha256": r.sha256, "bytes": r.bytes} for name, r in sorted(bundle.files.items())},
-        "provenance": dict(bundle.provenance),
-        "scalar_ranges": bundle.scalar_ranges,
-    }
-    text = _NUMBERS.sub(" ", json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
-    (bundle.folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def record_files(folder: Path) -> dict[str, FileRecord]:

@@ -17,7 +17,7 @@ from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats import fields
 from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, Bundle, Precision, inside
 from mirrorkit.formats.files import is_within, sha256_of
-from mirrorkit.formats.json_file import object_or_empty, read_json
+from mirrorkit.formats.json_file import check_version, object_or_empty, read_json
 from mirrorkit.formats.profiles import Profile
 
 SCHEMA_VERSION = 1
@@ -204,11 +204,7 @@ def read_engine(folder: Path) -> Engine:
     raw = read_json(manifest, BundleError)
     if not isinstance(raw, dict) or raw.get("kind") != KIND:
         raise BundleError(f"{manifest}: not a mirrorkit engine; make one: mirrorkit engine BUNDLE -o DIR")
-    version = raw.get("schema_version")
-    if not isinstance(version, int) or isinstance(version, bool) or version > SCHEMA_VERSION:
-        raise BundleError(
-            f"{manifest}: schema {version!r}, this mirrorkit reads up to {SCHEMA_VERSION}; upgrade mirrorkit"
-        )
+    check_version(manifest, raw, SCHEMA_VERSION, BundleError)
     try:
         engine = _parse(folder, raw)
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as err:

@@ -46,6 +46,15 @@ def read_object(file: Path, error: type[MirrorkitError] = ModelError) -> dict[st
     return value
 
 
+def check_version(file: Path, raw: Any, newest: int, error: type[MirrorkitError] = ModelError) -> None:
+    """Raise `error` unless `raw`, what is in the file, has a `schema_version` of at most `newest`."""
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if type(version) is not int:
+        raise error(f"{file}: schema_version must be a whole number, is {version!r}")
+    if version > newest:
+        raise error(f"{file}: schema_version {version}, this mirrorkit reads up to {newest}; upgrade mirrorkit")
+
+
 def object_or_empty(file: Path) -> dict[str, Any]:
     """Return the object in a file; an empty one where there is none that can be read."""
     try:

@@ -103,8 +103,7 @@ def _layer(kind: str, path: Path, modules_file: Path) -> Layer:
     if kind not in keys.LAYER_KEYS:
         raise ModelError(f"{modules_file}: {kind} must be the first module")
     file = path / "config.json"
-    needed = kind in ("Pooling", "Dense", "LayerNorm")
-    config = _read_known(file, keys.LAYER_KEYS[kind]) if needed or file.is_file() else {}
+    config = _read_known(file, keys.LAYER_KEYS[kind], needed=kind in ("Pooling", "Dense", "LayerNorm"))
     if kind == "Pooling":
         return _pooling(file, config)
     if kind == "Dense":
@@ -149,10 +148,9 @@ def _with_settings(layout: ModelLayout, weights: Path) -> ModelLayout:
     """Add what the first of the seven files says that has something in it."""
     files = (weights / name for name in keys.SETTINGS_FILES)
     file, settings = next(
-        ((file, found) for file in files if file.is_file() and (found := read_object(file))),
+        ((file, found) for file in files if (found := _read_known(file, keys.SETTINGS_KEYS, needed=False))),
         (weights / keys.SETTINGS_FILES[0], {}),
     )
-    _check_keys(file, settings, keys.SETTINGS_KEYS)
     model = _arguments(file, settings, "model_args", "model_kwargs")
     tokenizer = _arguments(file, settings, "tokenizer_args", "processor_kwargs")
     config = _arguments(file, settings, "config_args", "config_kwargs")
@@ -182,7 +180,7 @@ def _arguments(file: Path, settings: Mapping[str, Any], old: str, new: str) -> M
 
 
 def _with_model_config(layout: ModelLayout, file: Path) -> ModelLayout:
-    config = _read_known(file, keys.MODEL_KEYS) if file.is_file() else {}
+    config = _read_known(file, keys.MODEL_KEYS, needed=False)
     prompts = config.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(text, (str, type(None))) for text in prompts.values()):
         raise ModelError(f"{file}: prompts {prompts!r} must be an object of strings")
@@ -206,9 +204,7 @@ def _with_model_config(layout: ModelLayout, file: Path) -> ModelLayout:
 def _refuse_lost(weights: Path) -> None:
     """Raise ModelError for what transformers' own call would honour and nothing behind it."""
     for name, refused in (("config.json", keys.CONFIG_REFUSED), ("tokenizer_config.json", keys.TOKENIZER_REFUSED)):
-        file = weights / name
-        if file.is_file():
-            _refuse_values(file, read_object(file), refused)
+        _read_known(weights / name, refused, needed=False, others=True)
 
 
 def _boolean(file: Path, values: Mapping[str, Any], key: str, default: bool) -> bool:
@@ -232,10 +228,18 @@ def _positive_or_none(file: Path, values: Mapping[str, Any], key: str) -> int | 
     return value
 
 
-def _read_known(file: Path, known: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
-    """Return the object in a file of a model folder; raises ModelError for keys and values as `_check_keys` does."""
-    values = read_object(file)
-    _check_keys(file, values, known)
+def _read_known(
+    file: Path, known: Mapping[str, tuple[Any, ...]], *, needed: bool = True, others: bool = False
+) -> dict[str, Any]:
+    """Return the object in a file of a model folder; raises ModelError for keys and values as `_check_keys` does.
+
+    A file that is not `needed` and not there is an empty object. With `others` unknown keys are let through.
+    """
+    values = read_object(file) if needed or file.is_file() else {}
+    if others:
+        _refuse_values(file, values, known)
+    else:
+        _check_keys(file, values, known)
     return values
 
 

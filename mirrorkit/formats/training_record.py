@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mirrorkit.errors import ModelError
 from mirrorkit.formats.files import sha256_of
-from mirrorkit.formats.json_file import read_json
+from mirrorkit.formats.json_file import check_version, read_json
 from mirrorkit.formats.plain import from_plain, plain
 
 TRAINING = "training.json"
@@ -128,13 +128,7 @@ def read_training(folder: Path) -> TrainingRecord | None:
     if not file.is_file():
         return None
     raw = read_json(file)
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if type(version) is not int:
-        raise ModelError(f"{file}: schema_version must be a whole number, is {version!r}")
-    if version > SCHEMA_VERSION:
-        raise ModelError(
-            f"{file}: schema_version {version}, this mirrorkit reads up to {SCHEMA_VERSION}; upgrade mirrorkit"
-        )
+    check_version(file, raw, SCHEMA_VERSION)
     try:
         record: TrainingRecord = from_plain(TrainingRecord, raw)
     except ValueError as err:

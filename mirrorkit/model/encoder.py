@@ -136,7 +136,8 @@ class SentenceEncoder(nn.Module):
         with foreign(ModelError, f"{folder}: the model cannot be run"), QuietTransformers():
             refuse_tokens_without_rows(tokenizer, backbone, folder)
             refuse_other_tokens(tokenizer, backbone, folder)
-            refuse_padding_sensitive(encoder, folder)
+            if layout.pooling != Pooling.MEAN_PADDED:  # that changes with padding by definition; it has one length
+                refuse_padding_sensitive(tokenizer, backbone, encoder.chain, length, folder)
         return encoder
 
     @property
@@ -196,10 +197,7 @@ class SentenceEncoder(nn.Module):
 
     def batch(self, ids: RaggedIds, rows: Ints, pad_to: int | None = None, *, unpooled: int = 0) -> tuple[Ints, Ints]:
         """Return right-padded ids and mask of `rows`; the first `unpooled` tokens of each are attended to alone."""
-        width = pad_to or max(1, int(ids.lengths[rows].max()))  # a table's tokenizer makes no token of an empty text
-        input_ids, mask = pad_batch(ids, rows, self.tokenizer.pad_token_id, width)
-        mask[:, :unpooled] *= 2
-        return input_ids, mask
+        return pad_batch(ids, rows, self.tokenizer.pad_token_id, pad_to, unpooled=unpooled)
 
     def unpooled(self, prompt: str | None = None) -> int:
         """Return how many tokens of a prompt (None: the default one) are left out of pooling."""
@@ -245,7 +243,7 @@ class SentenceEncoder(nn.Module):
         try:
             with torch.inference_mode():
                 for rows in token_budget_batches(ids.lengths, batch_tokens, pad_to):
-                    arrays = self.batch(ids, rows, pad_to, unpooled=unpooled)
+                    arrays = pad_batch(ids, rows, self.tokenizer.pad_token_id, pad_to, unpooled=unpooled)
                     with foreign(ModelError, f"the model fails on a batch of {len(rows)} texts"):
                         output = self(*(torch.from_numpy(array).to(self.device) for array in arrays))
                         vectors[rows] = output.sentence_embedding.cpu().numpy()

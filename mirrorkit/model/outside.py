@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from mirrorkit.errors import ModelError
+from mirrorkit.errors import ExportError, ModelError
 from mirrorkit.extras import require
+from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.model.backbone import QuietTransformers
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.awkward import AWKWARD, LONGEST, awkward_texts
@@ -22,6 +24,9 @@ from mirrorkit.text.ragged import Floats
 require("torch", extra="train")
 import torch
 
+log = logging.getLogger(__name__)
+
+_HEADS = re.compile(r"For(SequenceClassification|TokenClassification|QuestionAnswering|MultipleChoice)$")
 ALLOWED = 1e-4  # at most; of the mean length of a vector, in any component
 _PACKAGE = "sentence_transformers"
 _EACH_PROMPT = 4  # texts for every prompt but the default one
@@ -57,6 +62,29 @@ class Outside:
             "largest": self.largest,
             "allowed": ALLOWED,
         }
+
+
+def refuse_unfit(encoder: SentenceEncoder, *, pooling_given: bool) -> None:
+    """Raise ExportError for a loaded model whose vectors no other library would reproduce, or not made to embed.
+
+    `pooling_given` tells that the caller has said how to pool.
+    """
+    assert encoder.origin is not None
+    layout = encoder.origin.layout
+    names = getattr(encoder.backbone.config, "architectures", None) or ()
+    head = next((name for name in names if _HEADS.search(str(name))), None)
+    if head and not layout.named and not pooling_given:
+        raise ExportError(
+            f"{layout.weights}: is a {head}, trained to classify and not to embed; to export its body anyway say how "
+            "to pool it: `pooling=mean`, cls or max"
+        )
+    if encoder.pooling == Pooling.MEAN_PADDED:
+        raise ExportError(
+            f"{layout.weights}: pooling mean-padded averages over padding, which no other library does; train with "
+            "mean, cls or max, or give `pooling=mean` and expect other vectors"
+        )
+    if not pooling_given and not layout.named:
+        log.warning("%s does not say how to pool: using mean; `pooling` changes that", layout.weights)
 
 
 def compare_outside(encoder: SentenceEncoder, folder: Path, *, as_it_is: bool = True) -> Outside:

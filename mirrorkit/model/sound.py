@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from mirrorkit.errors import ModelError
 from mirrorkit.extras import require
-from mirrorkit.formats.model_folder import Pooling
 
 require("torch", extra="train")
 import torch
-from torch import Tensor
-
-if TYPE_CHECKING:
-    from mirrorkit.model.encoder import SentenceEncoder
+from torch import Tensor, nn
 
 _TEXTS = ("a", "Ça coûte 3,50 €, n'est-ce pas ?", "one two three four five six seven eight nine ten eleven twelve")
 _CUT = 8  # tokens
@@ -60,26 +55,28 @@ def refuse_other_tokens(tokenizer: Any, backbone: Any, folder: Path) -> None:
         raise ModelError(f"{file}: gives token_type_ids other than 0 ({types[0]}), which mirrorkit does not feed")
 
 
-def refuse_padding_sensitive(encoder: SentenceEncoder, folder: Path) -> None:
-    """Raise ModelError where a text's vector changes with what else is in its batch."""
-    if encoder.pooling == Pooling.MEAN_PADDED:  # changes with padding by definition, and is padded to one length
-        return
-    config = encoder.backbone.config
+def refuse_padding_sensitive(tokenizer: Any, backbone: Any, chain: nn.Module, max_length: int, folder: Path) -> None:
+    """Raise ModelError where a text's vector changes with what else is in its batch.
+
+    `chain` makes a vector of token vectors; `max_length` counts tokens.
+    """
+    config = backbone.config
     longest = _VERY_LONG if any(getattr(config, name, None) for name in _BLOCKED) else _LONG
-    words = encoder.tokenize([" ".join(_TEXTS) * (longest // 8)], min(longest, encoder.max_length), prompt="")[0]
-    ids = torch.from_numpy(words.astype(np.int64))
+    text = " ".join(_TEXTS) * (longest // 8)
+    ids = torch.tensor(tokenizer(text, truncation=True, max_length=min(longest, max_length))["input_ids"])
     if len(ids) < 2:
         return
     short = torch.cat([ids[: max(1, len(ids) // 5)], ids[-1:]])
-    off = _moved_by_padding(encoder, ids, short, left=False)
+    moved = partial(_moved_by_padding, backbone, chain, int(tokenizer.pad_token_id), ids, short)
+    off = moved(left=False)
     kind = config.model_type
     if not off <= _ALLOWED:
         raise ModelError(
             f"{folder}: the vectors of {kind} change with padding ({off:.2g} between alone and in a batch), so that no "
             "batch could be reproduced"
         )
-    if encoder.tokenizer.padding_side == "left":
-        off = _moved_by_padding(encoder, ids, short, left=True)
+    if tokenizer.padding_side == "left":
+        off = moved(left=True)
         if not off <= _ALLOWED:
             raise ModelError(
                 f"{folder / 'tokenizer_config.json'}: padding_side 'left' makes the vectors of {kind} change with "
@@ -87,20 +84,20 @@ def refuse_padding_sensitive(encoder: SentenceEncoder, folder: Path) -> None:
             )
 
 
-def _moved_by_padding(encoder: SentenceEncoder, long: Tensor, short: Tensor, *, left: bool) -> float:
+def _moved_by_padding(
+    backbone: Any, chain: nn.Module, pad_id: int, long: Tensor, short: Tensor, *, left: bool
+) -> float:
     """Return how far the vector of `short` lies in a batch with `long` from where it lies alone, lengths at 1."""
     count, width = len(short), len(long)
-    ids = torch.full((2, width), int(encoder.tokenizer.pad_token_id))
+    ids = torch.full((2, width), pad_id)
     mask = torch.zeros(2, width, dtype=torch.int64)
     place = slice(width - count, width) if left else slice(0, count)
     ids[0, place], mask[0, place] = short, 1
     ids[1], mask[1] = long, 1
     with torch.inference_mode():
-        alone = encoder.backbone(input_ids=short[None], attention_mask=torch.ones(1, count, dtype=torch.int64))
-        together = encoder.backbone(input_ids=ids, attention_mask=mask)
+        alone = backbone(input_ids=short[None], attention_mask=torch.ones(1, count, dtype=torch.int64))
+        together = backbone(input_ids=ids, attention_mask=mask)
         real = torch.ones(1, count, dtype=torch.int64)
-        vectors = [
-            encoder.chain(hidden, real) for hidden in (alone.last_hidden_state, together.last_hidden_state[:1, place])
-        ]
+        vectors = [chain(hidden, real) for hidden in (alone.last_hidden_state, together.last_hidden_state[:1, place])]
     unit = [vector / vector.norm().clamp(min=1e-12) for vector in vectors]
     return float((unit[0] - unit[1]).abs().max())

@@ -264,7 +264,7 @@ def _open(
         plain = plain_instead(local_path(folder), opened, device, verify=verify)
         if plain is None:
             raise
-        log.warning("%s; %s is run in the place of %s", err, plain.variant, opened.variant)
+        log.warning("%s; running %s instead of %s", err, plain.variant, opened.variant)
         opened, session = plain, open_session(plain.file, device=device, threads=threads)
     if session.signature.pooled is None and opened.pooling is not None:
         return Encoding(opened, PooledOutside(session, opened.pooling, normalized=False))

@@ -42,6 +42,7 @@ class Encoding:
     def __init__(self, opened: Opened, runner: LocalRunner) -> None:
         self.opened, self.runner = opened, runner
         self._width = self._given()  # of a vector as the graph gives it
+        self._ranges = None if opened.ranges is None else np.array(opened.ranges, dtype=np.float32)  # [2, dim]
         self.dim = min(self._width, opened.truncate_dim or self._width)  # length of a vector
 
     def call(
@@ -86,7 +87,7 @@ class Encoding:
             )
         if not as_it_is:
             raise ConfigError(
-                f"output_type {output_type!r}: its ranges are of vectors at the length that the model gives them; "
+                f"output_type {output_type!r}: its ranges hold only for vectors of the model's own length; "
                 "leave `normalize` out"
             )
 
@@ -106,8 +107,8 @@ class Encoding:
             vectors = unit(vectors)
         if call.output_type == "float32":
             return vectors
-        ranges = self.opened.ranges
-        return converted(vectors, call.output_type, None if ranges is None else ranges[:, : vectors.shape[1]])
+        ranges = None if self._ranges is None else self._ranges[:, : vectors.shape[1]]
+        return converted(vectors, call.output_type, ranges)
 
     def _encode_one(self, text: str, first: int, call: Call) -> Floats:
         """Return the vector float32 [1, dim] of one text.
@@ -156,11 +157,8 @@ class Encoding:
             pool.shutdown(cancel_futures=True)
 
     def _run(self, runner: Runner, ids: RaggedIds, rows: Ints, first: int, unpooled: int) -> Floats:
-        longest = int(ids.lengths[rows].max())
-        input_ids, mask = pad_batch(ids, rows, self.opened.pad_id, longest or 1)
-        if unpooled:
-            mask[:, :unpooled] *= 2
-        return self._finite(runner.batch(input_ids, mask), rows, first)
+        arrays = pad_batch(ids, rows, self.opened.pad_id, unpooled=unpooled)
+        return self._finite(runner.batch(*arrays), rows, first)
 
     def _finite(self, vectors: Floats, rows: Ints, first: int) -> Floats:
         if not np.isfinite(vectors).all():

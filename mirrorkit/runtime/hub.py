@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mirrorkit.errors import BundleError, ConfigError
-from mirrorkit.formats.bundle import GOLDEN, MANIFEST, TOKENIZER, Bundle, read_bundle
+from mirrorkit.formats.bundle import GOLDEN, MANIFEST, TOKENIZER, Bundle, is_bundle, read_bundle
 from mirrorkit.paths import local_path
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")  # of a model of somebody's
@@ -19,7 +19,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")  # of a model of somebody's
 
 def is_hub_id(name: str | Path) -> bool:
     """Return whether `name` can only be the id of a model on the hub: `owner/name`, and no folder of that name."""
-    return isinstance(name, str) and HUB_ID.fullmatch(name) is not None and not local_path(name).exists()
+    return isinstance(name, str) and HUB_ID.fullmatch(name) is not None and not Path(name).exists()
 
 
 def fetch_bundle(
@@ -39,17 +39,23 @@ def fetch_bundle(
     return _fetch_all(repo_id, bundle, [TOKENIZER, chosen.file, *chosen.data_files])
 
 
-def graphs_of(name: str | Path, *, revision: str | None = None) -> Path:
-    """Return the local folder of a bundle; of a hub id its graphs, tokenizer and golden texts are fetched.
+def open_bundle(name: str | Path, *, revision: str | None = None) -> Bundle:
+    """Read a bundle, a folder or a hub id; of a hub id its graphs, tokenizer and golden texts are fetched.
 
-    Raises ConfigError for a `revision` of a folder, and what `fetch_bundle` raises.
+    Raises BundleError for what is no bundle, ConfigError for a `revision` of a folder, and what `fetch_bundle` raises.
     """
-    if not is_hub_id(name):
-        return local_path(folder_of(name, "auto", "cpu", revision=revision))
-    bundle = _manifest(str(name), revision)
-    graphs = [file for variant in bundle.variants.values() for file in (variant.file, *variant.data_files)]
-    golden = [GOLDEN] if GOLDEN in bundle.files else []
-    return _fetch_all(str(name), bundle, dict.fromkeys([TOKENIZER, *golden, *graphs]))
+    if is_hub_id(name):
+        bundle = _manifest(str(name), revision)
+        graphs = [file for variant in bundle.variants.values() for file in (variant.file, *variant.data_files)]
+        golden = [GOLDEN] if GOLDEN in bundle.files else []
+        _fetch_all(str(name), bundle, dict.fromkeys([TOKENIZER, *golden, *graphs]))
+        return bundle
+    _refuse_revision(name, revision)
+    folder = local_path(name)
+    if not is_bundle(folder):
+        what = "is a file" if folder.is_file() else f"no {MANIFEST} in it" if folder.exists() else "no such folder"
+        raise BundleError(f"{name}: {what}; give a bundle's folder, as mirrorkit export writes it, or its hub id")
+    return read_bundle(folder)
 
 
 def holds_bundle(name: str | Path, *, revision: str | None = None) -> bool:
@@ -74,9 +80,13 @@ def folder_of(
     """
     if is_hub_id(name):
         return fetch_bundle(str(name), variant, device, revision=revision, whole=whole)
-    if revision is not None:
-        raise ConfigError(f"revision {revision!r}: is of a model on the hub, and {name} is a folder")
+    _refuse_revision(name, revision)
     return name
+
+
+def _refuse_revision(name: str | Path, revision: str | None) -> None:
+    if revision is not None:
+        raise ConfigError(f"revision {revision!r}: applies only to a model on the hub, and {name} is a folder")
 
 
 def _manifest(repo_id: str, revision: str | None) -> Bundle:

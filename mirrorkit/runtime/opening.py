@@ -6,16 +6,14 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats.bundle import TOKENIZER, Bundle, Graph, Variant, check_file, is_bundle, read_bundle
+from mirrorkit.formats.fields import Ranges
 from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.usage import Usage
 from mirrorkit.paths import local_path
 from mirrorkit.publish import repair
 from mirrorkit.runtime.foreign import open_foreign, wants_unit_length
-from mirrorkit.text.ragged import Floats
 from mirrorkit.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -36,7 +34,7 @@ class Opened:
     unit_length: bool = False  # whether vectors are to be brought to unit length, which the graph does not do
     pooling: str | None = None  # of token vectors, where the graph has nothing else and the folder says how
     truncate_dim: int | None = None  # leading components that are kept, where the graph gives all
-    ranges: Floats | None = None  # [2, dim]; lowest and highest value of each component over the calibration texts
+    ranges: Ranges | None = None  # lowest and highest value of each component over the calibration texts
 
 
 def open_folder(name: str | Path, variant: str, device: str, *, verify: bool) -> Opened:
@@ -47,11 +45,11 @@ def open_folder(name: str | Path, variant: str, device: str, *, verify: bool) ->
     """
     folder = _folder(name)
     if is_bundle(folder):
-        return open_bundle(read_bundle(folder), variant, device, verify=verify)
+        return choose_variant(read_bundle(folder), variant, device, verify=verify)
     return _open_foreign(folder, variant)
 
 
-def open_bundle(bundle: Bundle, wanted: str, device: str, *, verify: bool) -> Opened:
+def choose_variant(bundle: Bundle, wanted: str, device: str, *, verify: bool) -> Opened:
     """Choose a variant of a bundle that has been read; `device` and errors are those of `open_folder`."""
     folder = bundle.folder
     if bundle.pooling == Pooling.MEAN_PADDED:
@@ -76,8 +74,18 @@ def open_variant(bundle: Bundle, chosen: Variant) -> Opened:
     tokenizer = tokenizer_of(bundle)
     if not tokenizer.knows(bundle.pad_token_id):
         raise BundleError(f"{bundle.folder}: pad_token_id {bundle.pad_token_id} is not a token of {TOKENIZER}")
-    file, *others = (bundle.path(name) for name in (chosen.file, *chosen.data_files, TOKENIZER))
-    return _opened(chosen.name, file, tokenizer, bundle.max_length, bundle, (file, *others))
+    files = tuple(bundle.path(name) for name in (chosen.file, *chosen.data_files, TOKENIZER))
+    return Opened(
+        variant=chosen.name,
+        file=files[0],
+        tokenizer=tokenizer,
+        max_length=bundle.max_length,
+        pad_id=bundle.pad_token_id,
+        dim=bundle.dim,
+        usage=bundle.usage,
+        files=files,
+        ranges=bundle.scalar_ranges,
+    )
 
 
 def plain_instead(folder: Path, opened: Opened, device: str, *, verify: bool) -> Opened | None:
@@ -91,23 +99,22 @@ def plain_instead(folder: Path, opened: Opened, device: str, *, verify: bool) ->
     fused = bundle.variants.get(opened.variant)
     sources = (v for v in bundle.variants.values() if fused is not None and v.file in fused.data_files)
     source = next((v for v in sources if not v.data_files), None)
-    return None if source is None else open_bundle(bundle, source.file, device, verify=verify)
+    return None if source is None else choose_variant(bundle, source.file, device, verify=verify)
 
 
 def open_for_engine(bundle: Bundle, engine: Path, max_length: int, *, verify: bool) -> Opened:
     """Return what feeds `engine`, the file of an engine that takes `max_length` tokens, from the bundle it is of."""
     check_file(bundle, TOKENIZER, hashed=verify)
-    files = (engine, bundle.path(TOKENIZER))
-    tokenizer = tokenizer_of(bundle, max_length)
-    return _opened("tensorrt", engine, tokenizer, max_length, bundle, files)
-
-
-def _opened(
-    variant: str, file: Path, tokenizer: Tokenizer, max_length: int, bundle: Bundle, files: tuple[Path, ...]
-) -> Opened:
-    ranges = None if bundle.scalar_ranges is None else np.array(bundle.scalar_ranges, dtype=np.float32)
     return Opened(
-        variant, file, tokenizer, max_length, bundle.pad_token_id, bundle.dim, bundle.usage, files, ranges=ranges
+        variant="tensorrt",
+        file=engine,
+        tokenizer=tokenizer_of(bundle, max_length),
+        max_length=max_length,
+        pad_id=bundle.pad_token_id,
+        dim=bundle.dim,
+        usage=bundle.usage,
+        files=(engine, bundle.path(TOKENIZER)),
+        ranges=bundle.scalar_ranges,
     )
 
 

@@ -44,15 +44,21 @@ class RaggedIds:
         return np.diff(self.starts)
 
 
-def pad_batch(ids: RaggedIds, rows: Ints, pad_id: int, pad_to: int | None = None) -> tuple[Ints, Ints]:
-    """Return right-padded input_ids and attention_mask, int64 [len(rows), longest or pad_to]."""
-    width = pad_to or int(ids.lengths[rows].max())
+def pad_batch(
+    ids: RaggedIds, rows: Ints, pad_id: int, pad_to: int | None = None, *, unpooled: int = 0
+) -> tuple[Ints, Ints]:
+    """Return right-padded input_ids and attention_mask, int64 [len(rows), longest or pad_to], at least 1 wide.
+
+    The first `unpooled` tokens of each text have a 2 in the mask: they are attended to and not pooled.
+    """
+    width = pad_to or max(1, int(ids.lengths[rows].max()))  # some tokenizers make no token of an empty text
     input_ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
     for position, row in enumerate(rows):
         tokens = ids[int(row)]
         input_ids[position, : len(tokens)] = tokens
         mask[position, : len(tokens)] = 1
+    mask[:, :unpooled] *= 2
     return input_ids, mask
 
 

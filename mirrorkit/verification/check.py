@@ -89,7 +89,7 @@ def check(folder: str | Path, *, variants: Sequence[str] | None = None, revision
 
 
 def _check(bundle: Bundle, wanted: Sequence[str] | None) -> CheckResult:
-    chosen = [bundle.variant(name) for name in wanted] if wanted else list(bundle.variants.values())
+    chosen = bundle.named(wanted)
     problems, damaged = _check_files(bundle)
     goldens = _goldens(bundle, problems)
     figures: dict[str, dict[str, float]] = {}

@@ -106,7 +106,7 @@ def largest_difference(a: Floats, b: Floats) -> float:
 
 def run(runner: Runner, ids: RaggedIds, rows: Ints, pad_id: int, pad_to: int | None = None) -> Floats:
     """Return the vectors [len(rows), dim] of one batch, padded on the right to its longest text or further."""
-    return runner.batch(*pad_batch(ids, rows, pad_id, pad_to or max(1, int(ids.lengths[rows].max()))))
+    return runner.batch(*pad_batch(ids, rows, pad_id, pad_to))
 
 
 def vectors_of(runner: Runner, ids: RaggedIds, pad_id: int) -> Floats:
@@ -131,15 +131,16 @@ def invariance(runner: Runner, ids: RaggedIds, pad_id: int, longest: int) -> flo
     Texts are padded to `longest` tokens, or to what a proof has room for.
     """
     rows = np.unique(np.linspace(0, len(ids) - 1, min(ALONE, len(ids))).astype(np.int64))
+    longest = min(longest, LONGEST)
+    mixed, padded = list(mixed_batches(ids.lengths, rows)), list(_padded_batches(rows, longest))
     alone = {int(row): run(runner, ids, np.array([row]), pad_id)[0] for row in rows}
 
     def change(batch: Ints, pad_to: int | None = None) -> float:
         together = run(runner, ids, batch, pad_id, pad_to)
         return largest_difference(together, np.stack([alone[int(row)] for row in batch]))
 
-    worst = [change(batch) for batch in mixed_batches(ids.lengths, rows)]
-    longest = min(longest, LONGEST)
-    worst += [change(batch, max(longest, int(ids.lengths[batch].max()))) for batch in _padded_batches(rows, longest)]
+    worst = [change(batch) for batch in mixed]
+    worst += [change(batch, max(longest, int(ids.lengths[batch].max()))) for batch in padded]
     return float(max(worst)) if np.isfinite(worst).all() else float("inf")
 
 

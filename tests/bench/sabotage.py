@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mirrorkit.formats.bundle import TOKENIZER, VARIANT_FILES, read_bundle, record_files, write_manifest
+from mirrorkit.formats.bundle import TOKENIZER, VARIANT_FILES, read_bundle, record_files
+from mirrorkit.formats.bundle_writer import write_manifest
 
 Spoil = Callable[[Path], None]  # takes the folder of a copy
 POOLED, HIDDEN = "sentence_embedding", "last_hidden_state"

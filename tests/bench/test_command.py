@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,7 @@ from mirrorkit.bench.measure.plan import BUDGETS
 from mirrorkit.bench.result import result_from
 from mirrorkit.cli.app import app
 from tests.evaluation.fakes import write_beir
-from tests.lookups import SMALL, end_with, lookup_bundle, work_here
-
-
-@pytest.fixture(scope="module")
-def made(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a bundle; do not write into it."""
-    return lookup_bundle(tmp_path_factory.mktemp("made") / "bundle", tiny)
-
-
-@pytest.fixture
-def own(made: Path, tmp_path: Path) -> Path:
-    """Return a copy of the bundle, to be spoilt."""
-    return Path(shutil.copytree(made, tmp_path / "own"))
+from tests.lookups import SMALL, end_with, work_here
 
 
 @pytest.fixture

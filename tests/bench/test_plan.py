@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mirrorkit.bench.measure.candidates import candidates
-from mirrorkit.bench.measure.plan import BUDGETS, make_plan
+from mirrorkit.bench.measure.candidates import Candidate, candidates
+from mirrorkit.bench.measure.plan import BUDGETS, make_plan, make_shapes
 from mirrorkit.bench.measure.workload import POOL, read_workload
 from mirrorkit.errors import ConfigError, CorpusError, MirrorkitError
 from mirrorkit.evaluation.sts import SEVEN
@@ -28,17 +28,34 @@ def described(*variants: str, max_length: int = 64) -> Bundle:
     return Bundle(Path("/bundle"), "bert", 8, max_length, Pooling.MEAN, 0, made, files)
 
 
+def chosen_of(bundle: Bundle, names: list[str] | None, baseline: str | None) -> list[Candidate]:
+    return candidates(bundle, bundle.named(names), baseline, verify=True)
+
+
 def test_without_options_the_usual_ones_that_the_bundle_takes() -> None:
-    plan = make_plan(described())
-    assert (plan.lengths, plan.batches, plan.budget) == ((8, 32), (1, 8, 32), BUDGETS["quick"])
+    plan, shapes = make_plan(), make_shapes(described())
+    assert (shapes.lengths, shapes.batches, plan.budget) == ((8, 32), (1, 8, 32), BUDGETS["quick"])
     assert plan.threads == default_threads()
-    assert make_plan(described(max_length=5)).lengths == (5,)
-    assert make_plan(described(max_length=512)).lengths == (8, 32, 128)
+    assert make_shapes(described(max_length=5)).lengths == (5,)
+    assert make_shapes(described(max_length=512)).lengths == (8, 32, 128)
 
 
 def test_options_are_kept_in_their_order_and_once() -> None:
-    plan = make_plan(described(), threads=3, lengths=[64, 8, 64], batches=(4, 4, 1), budget="full")
-    assert (plan.threads, plan.lengths, plan.batches, plan.budget.name) == (3, (64, 8), (4, 1), "full")
+    plan, shapes = make_plan(threads=3, budget="full"), make_shapes(described(), [64, 8, 64], (4, 4, 1))
+    assert (plan.threads, shapes.lengths, shapes.batches, plan.budget.name) == (3, (64, 8), (4, 1), "full")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": -1}, "threads -1: must be"),
+        ({"threads": 100_000}, "threads 100000: at most .* make sense on"),
+        ({"budget": "slow"}, "budget 'slow': must be one of quick, full"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_plan(**options)
 
 
 @pytest.mark.parametrize(
@@ -50,25 +67,23 @@ def test_options_are_kept_in_their_order_and_once() -> None:
         ({"batches": [0]}, "batches 0: must be"),
         ({"batches": [True]}, "batches True: must be"),
         ({"batches": [1_000_000]}, "batches 1000000 of lengths 32: more than 1,048,576 tokens"),
-        ({"threads": -1}, "threads -1: must be"),
-        ({"threads": 100_000}, "threads 100000: at most .* make sense on"),
-        ({"budget": "slow"}, "budget 'slow': must be one of quick, full"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        make_plan(described(), **options)
+        make_shapes(described(), **options)
 
 
 def test_the_time_of_all_shapes_together_is_within_the_budget() -> None:
     for name, budget in BUDGETS.items():
-        plan = make_plan(described(max_length=512), budget=name)
-        assert plan.shape_seconds(6) * 6 * 11 * budget.max_rounds <= budget.seconds
-        assert plan.shape_seconds(6) < plan.shape_seconds(2) <= budget.most_shape_seconds
+        assert make_plan(budget=name).budget == budget
+        shapes = make_shapes(described(max_length=512))
+        assert shapes.seconds(budget, 6) * 6 * 11 * budget.max_rounds <= budget.seconds
+        assert shapes.seconds(budget, 6) < shapes.seconds(budget, 2) <= budget.most_shape_seconds
 
 
 def test_the_plain_fp32_variant_stands_in_for_a_baseline_and_shared_weights_count() -> None:
-    found = candidates(described("fp32", "fp32-fused", "int8"), None, None, verify=True)
+    found = chosen_of(described("fp32", "fp32-fused", "int8"), None, None)
     assert [(s.name, s.file) for s in found] == [
         ("baseline", "onnx/fp32.onnx"),
         ("fp32", "onnx/fp32.onnx"),
@@ -76,12 +91,12 @@ def test_the_plain_fp32_variant_stands_in_for_a_baseline_and_shared_weights_coun
         ("int8", "onnx/int8.onnx"),
     ]
     assert [s.file_bytes for s in found] == [104, 104, 104 + 110, 104]
-    chosen = candidates(described("fp32", "int8"), ["int8", "int8"], None, verify=True)
+    chosen = chosen_of(described("fp32", "int8"), ["int8", "int8"], None)
     assert [s.name for s in chosen] == ["baseline", "int8"]
 
 
 def test_a_model_folder_is_a_baseline_that_torch_runs(tiny: Path) -> None:
-    baseline = candidates(described("int8"), None, str(tiny), verify=True)[0]
+    baseline = chosen_of(described("int8"), None, str(tiny))[0]
     size = (tiny / "model.safetensors").stat().st_size
     assert (baseline.graph, baseline.file, baseline.file_bytes) == ("torch", "", size)
 
@@ -99,7 +114,7 @@ def test_subjects_that_are_not_there_are_refused(
     held: list[str], variants: list[str] | None, baseline: str | None, message: str
 ) -> None:
     with pytest.raises(MirrorkitError, match=message):
-        candidates(described(*held), variants, baseline, verify=True)
+        chosen_of(described(*held), variants, baseline)
 
 
 def test_without_sets_the_shipped_ones_and_a_pool_filled_from_the_documentation() -> None:

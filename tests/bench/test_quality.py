@@ -23,7 +23,8 @@ from mirrorkit.text.ragged import Floats, Ints, RaggedIds
 
 DIM = 16
 BUDGET = Budget("try", seconds=1, min_rounds=2, max_rounds=2, texts=4, calls=3, resamples=100)
-PLAN = BenchPlan(BUDGET, threads=1, lengths=(8,), batches=(1,), seed=0)
+PLAN = BenchPlan(BUDGET, threads=1, seed=0)
+LONGEST = 8  # tokens
 REPEATED = "again " * 20
 
 
@@ -96,7 +97,7 @@ def measured(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 
     def measure(models: dict[str, Any], *others: Candidate) -> QualityRun:
         monkeypatch.setattr(quality, "open_model", lambda one, threads: models[one.name])
-        return measure_quality([candidate("baseline"), *others], PLAN, workload)
+        return measure_quality([candidate("baseline"), *others], PLAN, workload, LONGEST)
 
     return measure
 
@@ -172,7 +173,7 @@ def test_a_graph_that_stands_in_for_the_baseline_is_encoded_once(
     monkeypatch.setattr(quality, "open_model", open_once)
     monkeypatch.setattr(quality, "_golden", lambda *_: 0.5)
     same = [Candidate(name, "/b", "onnx/model.onnx", "fp32", "onnx", 1, True) for name in ("baseline", "fp32")]
-    found = measure_quality(same, PLAN, workload).qualities
+    found = measure_quality(same, PLAN, workload, LONGEST).qualities
     assert opened == ["baseline"]
     assert found["fp32"].golden_cosine_min == 0.5
 
@@ -207,7 +208,7 @@ def test_progress_is_told_by_text(workload: Workload, monkeypatch: pytest.Monkey
             told.append((done, total))
 
     monkeypatch.setattr(quality, "open_model", lambda one, threads: MadeUp(as_is, 0.0))
-    measure_quality([candidate("baseline")], PLAN, workload, Told())
+    measure_quality([candidate("baseline")], PLAN, workload, LONGEST, Told())
     count = len(workload.texts)
     assert told == [("quality: baseline",), (count, count), ("comparing the vectors",)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -19,19 +18,7 @@ from mirrorkit.bench.run import run_bench
 from mirrorkit.errors import BundleError, MirrorkitError
 from mirrorkit.formats.bundle import TOKENIZER, VARIANT_FILES, read_bundle
 from mirrorkit.text.tokenizer import Tokenizer
-from tests.lookups import SHAPES, TEXTS, describe, end_with, lookup_bundle, work_here
-
-
-@pytest.fixture(scope="module")
-def made(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a bundle; do not write into it."""
-    return lookup_bundle(tmp_path_factory.mktemp("made") / "bundle", tiny)
-
-
-@pytest.fixture
-def own(made: Path, tmp_path: Path) -> Path:
-    """Return a copy of the bundle, to be spoilt."""
-    return Path(shutil.copytree(made, tmp_path / "own"))
+from tests.lookups import SHAPES, TEXTS, describe, end_with, work_here
 
 
 @pytest.fixture
@@ -130,8 +117,9 @@ def test_a_changed_file_is_refused_unless_asked_for(own: Path) -> None:
 
 
 def test_a_worker_is_told_whether_the_baselines_code_is_trusted(made: Path, tiny: Path) -> None:
+    opened = read_bundle(made)
     for trusted in (False, True):
-        compared = candidates(read_bundle(made), ["fp32"], str(tiny), verify=True, trust_remote_code=trusted)[0]
+        compared = candidates(opened, opened.named(["fp32"]), str(tiny), verify=True, trust_remote_code=trusted)[0]
         assert candidate_from(json.loads(json.dumps(compared.order()))).trust_remote_code is trusted
 
 
@@ -159,7 +147,8 @@ def test_a_worker_that_fails_is_one_line(made: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_process_of_its_own_gives_what_a_round_needs(made: Path) -> None:
-    order = candidates(read_bundle(made), None, None, verify=True)[0].order()
+    opened = read_bundle(made)
+    order = candidates(opened, opened.named(None), None, verify=True)[0].order()
     job = {"candidate": order, "threads": 1, "short": "Hello."}
     start = run_worker({**job, "task": "start"}, "baseline")
     assert (start.found, start.seconds > 0.01) == ({"dim": 8}, True)

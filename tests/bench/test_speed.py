@@ -17,16 +17,17 @@ from mirrorkit.bench.measure import processes, worker
 from mirrorkit.bench.measure.candidates import Candidate
 from mirrorkit.bench.measure.gemm import gemm_peaks
 from mirrorkit.bench.measure.machine import environment, flops_per_token, resident_bytes
-from mirrorkit.bench.measure.plan import BenchPlan, Budget
+from mirrorkit.bench.measure.plan import BenchPlan, Budget, Shapes
 from mirrorkit.bench.measure.processes import Outcome, WorkerError, run_worker
 from mirrorkit.bench.measure.speed import measure_speed
 
 BUDGET = Budget("try", seconds=1000, min_rounds=3, max_rounds=6, texts=4, calls=3)
+SHAPES = Shapes(lengths=(8, 16), batches=(1, 4))
 MINILM = {"model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}
 
 
 def plan(budget: Budget = BUDGET) -> BenchPlan:
-    return BenchPlan(budget, threads=2, lengths=(8, 16), batches=(1, 4), seed=0)
+    return BenchPlan(budget, threads=2, seed=0)
 
 
 def candidate(name: str, folder: str = "/nowhere") -> Candidate:
@@ -63,7 +64,7 @@ class Machine:
 
 def test_each_round_has_every_subject_once_and_begins_with_another(tmp_path: Path) -> None:
     machine = Machine({"baseline": 1.0, "int8": 0.5}, lambda *_: 1.0)
-    found = measure_speed([candidate("baseline"), candidate("int8")], plan(), list("abcd"), "a", machine)
+    found = measure_speed([candidate("baseline"), candidate("int8")], plan(), SHAPES, list("abcd"), "a", machine)
     assert machine.jobs[:2] == [("start", "baseline"), ("start", "int8")]  # for nothing
     timed = [name for task, name in machine.jobs if task == "speed"]
     assert timed == ["baseline", "int8", "int8", "baseline", "baseline", "int8"]
@@ -73,7 +74,7 @@ def test_each_round_has_every_subject_once_and_begins_with_another(tmp_path: Pat
 
 def test_every_figure_is_what_the_calls_took() -> None:
     machine = Machine({"baseline": 1.0, "int8": 0.5}, lambda *_: 1.0)
-    run = measure_speed([candidate("baseline"), candidate("int8")], plan(), list("abcd"), "a", machine)
+    run = measure_speed([candidate("baseline"), candidate("int8")], plan(), SHAPES, list("abcd"), "a", machine)
     base, own = run.speeds["baseline"], run.speeds["int8"]
     assert (base.ratio, base.single_ratio, base.gemm_share) == (None, None, None)
     assert own.ratio is not None
@@ -92,7 +93,7 @@ def test_every_figure_is_what_the_calls_took() -> None:
 
 def test_a_ratio_is_paired_so_that_what_slows_a_whole_round_cancels_out() -> None:
     machine = Machine({"baseline": 1.0, "int8": 0.5}, lambda name, number: 1.0 + number % 2)
-    run = measure_speed([candidate("baseline"), candidate("int8")], plan(), list("abcd"), "a", machine)
+    run = measure_speed([candidate("baseline"), candidate("int8")], plan(), SHAPES, list("abcd"), "a", machine)
     own = run.speeds["int8"]
     assert own.ratio is not None
     assert (own.ratio.low, own.ratio.high) == pytest.approx((0.5, 0.5))
@@ -105,14 +106,14 @@ def test_no_round_begins_that_would_end_after_the_budget(monkeypatch: pytest.Mon
     monkeypatch.setattr("mirrorkit.bench.measure.speed.time.monotonic", lambda: next(clock))
     machine = Machine({"baseline": 1.0}, lambda name, number: 1.0 + number % 3)
     budget = Budget("try", seconds=450, min_rounds=2, max_rounds=9, texts=4, calls=3)
-    run = measure_speed([candidate("baseline")], plan(budget), list("abcd"), "a", machine)
+    run = measure_speed([candidate("baseline")], plan(budget), SHAPES, list("abcd"), "a", machine)
     assert (run.rounds, run.stopped, run.seconds) == (4, "budget of time", 400)
 
 
 def test_the_share_of_the_peak_is_that_of_the_best_shape(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(str(MINILM).replace("'", '"'), encoding="utf-8")
     machine = Machine({"baseline": 1e-3}, lambda *_: 1.0)
-    run = measure_speed([candidate("baseline", str(tmp_path))], plan(), list("abcd"), "a", machine)
+    run = measure_speed([candidate("baseline", str(tmp_path))], plan(), SHAPES, list("abcd"), "a", machine)
     work = flops_per_token(MINILM, 16)
     assert work is not None
     assert run.speeds["baseline"].gemm_share == pytest.approx(work / 1e-3 / 2e9)

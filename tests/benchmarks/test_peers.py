@@ -66,7 +66,8 @@ def sources(tmp_path: Path, bundle: Path) -> Sources:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from mirrorkit.formats.bundle import Bundle, Graph, Precision, Variant, record_files, write_manifest
+    from mirrorkit.formats.bundle import Bundle, Graph, Precision, Variant, record_files
+    from mirrorkit.formats.bundle_writer import write_manifest
     from mirrorkit.formats.model_folder import Pooling
 
     folder = tmp_path_factory.mktemp("bundle")

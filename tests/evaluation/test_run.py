@@ -172,7 +172,7 @@ def test_what_is_no_model_is_named(tmp_path: Path, benchmark: Benchmark) -> None
     with pytest.raises(BundleError, match="none"):
         evaluate(tmp_path / "none", lexical=benchmark["lexical"], variant="int8")
     (tmp_path / MANIFEST).write_text("{}", encoding="utf-8")
-    with pytest.raises(BundleError, match="no schema_version"):
+    with pytest.raises(BundleError, match="schema_version must be a whole number"):
         evaluate(tmp_path, lexical=benchmark["lexical"])
 
 

@@ -150,7 +150,7 @@ def failing(error: BaseException) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (pipeline, "write_model"),
+        (pipeline, "adapt_to_readers"),
         (variants, "export_onnx"),
         (variants, "fuse"),
         (variants, "quantize_int8"),
@@ -172,7 +172,7 @@ def test_a_full_disk_or_ctrl_c_leaves_nothing(
 def test_too_small_a_disk_is_told_before_the_work(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10_000_000))
-    monkeypatch.setattr(pipeline, "write_model", failing(AssertionError("too late")))
+    monkeypatch.setattr(pipeline, "adapt_to_readers", failing(AssertionError("too late")))
     refused(model, OutputError, "needs about 1[67] MB, the disk has 10 MB free")
 
 

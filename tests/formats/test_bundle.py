@@ -9,17 +9,8 @@ from typing import Any
 import pytest
 
 from mirrorkit.errors import BundleError, ConfigError
-from mirrorkit.formats.bundle import (
-    MANIFEST,
-    PREFERENCE,
-    VARIANT_FILES,
-    Bundle,
-    Graph,
-    Precision,
-    Variant,
-    read_bundle,
-    write_manifest,
-)
+from mirrorkit.formats.bundle import MANIFEST, PREFERENCE, VARIANT_FILES, Bundle, Graph, Precision, Variant, read_bundle
+from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.formats.model_folder import Pooling
 
 

@@ -14,7 +14,8 @@ pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnx", reason="needs the export extra, to make what is run")
 
 from mirrorkit.errors import BundleError, ConfigError, MirrorkitError
-from mirrorkit.formats.bundle import Bundle, Graph, Precision, Variant, record_files, write_manifest
+from mirrorkit.formats.bundle import Bundle, Graph, Precision, Variant, record_files
+from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.runtime.session import open_session
@@ -161,7 +162,7 @@ def test_manifests_that_do_not_fit(bundle: Path) -> None:
     raw = json.loads((bundle / "mirrorkit.json").read_text(encoding="utf-8"))
     raw["schema_version"] = 99
     (bundle / "mirrorkit.json").write_text(json.dumps(raw), encoding="utf-8")
-    with pytest.raises(BundleError, match="schema 99, this mirrorkit reads up to 2; upgrade"):
+    with pytest.raises(BundleError, match="schema_version 99, this mirrorkit reads up to 2; upgrade"):
         Encoder(bundle)
 
 

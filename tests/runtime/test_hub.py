@@ -96,7 +96,7 @@ def test_a_revision_is_one_commit(hub: Hub, bundle: Path, tmp_path: Path) -> Non
     for words, complaint in (
         ((NAME, "--revision", "v2"), "cannot be fetched from the Hugging Face hub"),
         (("me/nothing",), "me/nothing: no such folder, and mirrorkit.json cannot be fetched"),
-        ((bundle, "--revision", "v1"), "is of a model on the hub"),
+        ((bundle, "--revision", "v1"), "applies only to a model on the hub"),
         ((NAME, "--revision", "v1", "--variant", "int4"), "variant 'int4'"),
     ):
         done = run(hub, tmp_path / "home", "similarity", words[0], "a", "b", *words[1:])
@@ -140,7 +140,7 @@ def test_an_onnxruntime_that_follows_no_links_gets_the_plain_graph(
     with caplog.at_level(logging.WARNING):
         opened = Encoder(snapshot)
     assert opened.variant == "fp32"
-    assert [record.message for record in caplog.records if "in the place of fp32-fused" in record.message]
+    assert [record.message for record in caplog.records if "instead of fp32-fused" in record.message]
     np.testing.assert_allclose(opened.encode(TEXTS), Encoder(bundle, VARIANT_FILES["fp32"]).encode(TEXTS), atol=1e-6)
     with pytest.raises(BundleError, match="cannot be opened"):
         Encoder(bundle)  # no link: something else is wrong
@@ -187,9 +187,9 @@ def test_what_check_refuses_is_not_pushed(hub: Hub, bundle: Path, tmp_path: Path
     done = run(hub, tmp_path / "home", "push", folder, "me/bad")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert "not pushed, for it does not pass its check" in line
+    assert "not pushed: it does not pass its check" in line
     graph.unlink()
-    with pytest.raises(BundleError, match="not pushed, for fp16 were left out of it"):
+    with pytest.raises(BundleError, match="not pushed: fp16 were left out of it"):
         push(folder, "me/bad")
     with pytest.raises(BundleError, match=r"no mirrorkit\.json in it"):
         push(tmp_path, "me/bad")

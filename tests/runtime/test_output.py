@@ -133,7 +133,7 @@ def test_what_cannot_be_is_refused(folder: Path, tmp_path: Path) -> None:
     encoder = Encoder(folder)
     with pytest.raises(ConfigError, match=r"output_type 'int4': must be one of float32, float16, int8"):
         encoder.encode(["a"], output_type="int4")
-    with pytest.raises(ConfigError, match=r"output_type 'int8': its ranges are of vectors at the length"):
+    with pytest.raises(ConfigError, match=r"output_type 'int8': its ranges hold only for vectors"):
         encoder.encode(["a"], output_type="int8", normalize=True)
     with pytest.raises(ConfigError, match="output_type 'int4'"):
         encode_file(folder, str(tmp_path / "in.txt"), tmp_path / "out.npy", output_type="int4")

@@ -11,9 +11,9 @@ import numpy as np
 
 from mirrorkit.bench.result import BASELINE
 from mirrorkit.errors import BundleError, ConfigError
-from mirrorkit.formats.bundle import GOLDEN, MANIFEST, TOKENIZER, Bundle, Variant, check_file, is_bundle, read_bundle
+from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, Bundle, Variant, check_file, is_bundle, read_bundle
 from mirrorkit.paths import local_path
-from mirrorkit.runtime.hub import graphs_of, holds_bundle
+from mirrorkit.runtime.hub import holds_bundle, open_bundle
 from mirrorkit.text.ragged import Floats, Ints, RaggedIds
 
 TORCH = "torch"
@@ -45,29 +45,19 @@ class Candidate:
         return {name: value for name, value in vars(self).items() if name != "bundle"}
 
 
-def open_bundle(name: str | Path, revision: str | None) -> Bundle:
-    """Read the bundle that is to be measured, a folder or a hub id; raises BundleError for what is none."""
-    folder = graphs_of(name, revision=revision)
-    if not is_bundle(folder):
-        what = "is a file" if folder.is_file() else f"no {MANIFEST} in it" if folder.exists() else "no such folder"
-        raise BundleError(f"{name}: {what}; give a bundle's folder, as mirrorkit export writes it, or its hub id")
-    return read_bundle(folder)
-
-
 def candidates(
     bundle: Bundle,
-    names: Sequence[str] | None,
+    chosen: Sequence[Variant],
     baseline: str | None,
     *,
     verify: bool,
     trust_remote_code: bool = False,
 ) -> list[Candidate]:
-    """Return the baseline, and the variants of these names or all of them.
+    """Return the baseline, and the chosen variants of the bundle.
 
-    Without a `baseline` the plain fp32 variant stands in. Raises ConfigError for a variant that the bundle does not
-    hold, ModelError or BundleError for a baseline that cannot be used.
+    Without a `baseline` the plain fp32 variant stands in. Raises ConfigError for a bundle without one, ModelError or
+    BundleError for a baseline that cannot be used.
     """
-    chosen = [bundle.variant(name) for name in dict.fromkeys(names)] if names else list(bundle.variants.values())
     if not chosen:
         raise BundleError(f"{bundle.folder}: holds no variants")
     compared = _baseline(bundle, baseline, verify, trust_remote_code)
@@ -93,7 +83,7 @@ def _baseline(bundle: Bundle, model: str | None, verify: bool, trust_remote_code
         folder = locate_model(model, trust_remote_code=trust_remote_code).folder
         weights = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
         return Candidate(BASELINE, str(folder), "", "fp32", TORCH, weights, verify, trust_remote_code=trust_remote_code)
-    other = bundle if model is None else read_bundle(graphs_of(model))
+    other = bundle if model is None else open_bundle(model)
     variant = next((other.variants[name] for name in ("fp32", "fp32-fused") if name in other.variants), None)
     if variant is None:
         held = ", ".join(other.variants) or "no variants"

@@ -41,40 +41,43 @@ BUDGETS = {
 
 @dataclass(frozen=True)
 class BenchPlan:
-    """The options of a run, checked."""
+    """How to measure, whatever the bundle."""
 
     budget: Budget
     threads: int
-    lengths: tuple[int, ...]  # tokens, without repetition, as given
-    batches: tuple[int, ...]
     seed: int
 
-    def shape_seconds(self, subjects: int) -> float:
+
+@dataclass(frozen=True)
+class Shapes:
+    """The batches to time: each length in each size."""
+
+    lengths: tuple[int, ...]  # tokens, without repetition, as given
+    batches: tuple[int, ...]  # texts
+
+    def seconds(self, budget: Budget, subjects: int) -> float:
         """Return the time for one shape in one process: an even share of the budget over `max_rounds`."""
         shapes = len(self.lengths) * len(self.batches) + 2  # and the ragged texts, and one short text
-        share = self.budget.seconds / (subjects * self.budget.max_rounds * shapes)
-        return min(0.7 * share, self.budget.most_shape_seconds)  # the rest is starting, loading and slow shapes
+        share = budget.seconds / (subjects * budget.max_rounds * shapes)
+        return min(0.7 * share, budget.most_shape_seconds)  # the rest is starting, loading and slow shapes
 
 
-def make_plan(
-    bundle: Bundle,
-    *,
-    threads: int | None = None,
-    lengths: Sequence[int] | None = None,
-    batches: Sequence[int] | None = None,
-    budget: str | Budget = "quick",
-    seed: int = 0,
-) -> BenchPlan:
-    """Check the options against the bundle; without `lengths`, the usual ones that the bundle takes.
-
-    Raises ConfigError for a value that is out of range.
-    """
+def make_plan(*, threads: int | None = None, budget: str | Budget = "quick", seed: int = 0) -> BenchPlan:
+    """Check the options; raises ConfigError for a value that is out of range."""
     if isinstance(budget, str):
         if budget not in BUDGETS:
             raise ConfigError(f"budget {budget!r}: must be one of {', '.join(BUDGETS)}")
         budget = BUDGETS[budget]
     if threads is not None and _whole("threads", [threads])[0] > (most := MOST_THREADS * usable_cores()):
         raise ConfigError(f"threads {threads}: at most {most} make sense on {usable_cores()} cores")
+    return BenchPlan(budget, threads or default_threads(), seed)
+
+
+def make_shapes(bundle: Bundle, lengths: Sequence[int] | None = None, batches: Sequence[int] | None = None) -> Shapes:
+    """Check the shapes against the bundle; without `lengths`, the usual ones that the bundle takes.
+
+    Raises ConfigError for a value that is out of range.
+    """
     usual = [length for length in LENGTHS if length <= bundle.max_length] or [bundle.max_length]
     chosen = _whole("lengths", usual if lengths is None else lengths)
     if (longest := max(chosen)) > bundle.max_length:
@@ -82,7 +85,7 @@ def make_plan(
     sizes = _whole("batches", BATCHES if batches is None else batches)
     if max(sizes) * longest > MOST_TOKENS:
         raise ConfigError(f"batches {max(sizes)} of lengths {longest}: more than {MOST_TOKENS:,} tokens in one batch")
-    return BenchPlan(budget, threads or default_threads(), chosen, sizes, seed)
+    return Shapes(chosen, sizes)
 
 
 def _whole(name: str, values: Sequence[int]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from mirrorkit.bench.result import BASELINE, Quality, SetScore
 from mirrorkit.correlation import DIGITS, Array, spearman
 from mirrorkit.errors import ConfigError, CorpusError, ModelError
 from mirrorkit.evaluation.intervals import paired_difference, quantile_interval, resampled_spearman
-from mirrorkit.evaluation.pairs import unit_rows
+from mirrorkit.evaluation.pairs import products, unit_rows
 from mirrorkit.evaluation.sets import QuerySet
 from mirrorkit.formats.bundle import GOLDEN, Precision
 from mirrorkit.formats.golden import Goldens, read_goldens
@@ -49,11 +49,12 @@ class QualityRun:
 
 
 def measure_quality(
-    chosen: Sequence[Candidate], plan: BenchPlan, workload: Workload, progress: Progress | None = None
+    chosen: Sequence[Candidate], plan: BenchPlan, workload: Workload, longest: int, progress: Progress | None = None
 ) -> QualityRun:
     """Encode every text once with every candidate and compare; the baseline must be among them.
 
-    Raises ConfigError for a baseline whose vectors cannot be compared or that takes shorter texts than are to be timed.
+    Raises ConfigError for a baseline whose vectors cannot be compared or that does not take `longest` tokens, which are
+    to be timed.
     """
     progress = progress or Silent()
     texts = workload.texts
@@ -64,7 +65,11 @@ def measure_quality(
     for candidate in chosen:
         graph = (candidate.folder, candidate.file)
         if graph not in by_graph:
-            by_graph[graph] = _measure(candidate, plan, workload, texts, goldens.get(candidate.folder), progress)
+            progress.phase(f"quality: {candidate.name}")
+            model = open_model(candidate, plan.threads)
+            if model.max_length < longest:
+                raise ConfigError(f"lengths {longest}: {candidate.folder} takes at most {model.max_length} tokens")
+            by_graph[graph] = _measure(candidate, model, workload, goldens.get(candidate.folder), progress)
         measured[candidate.name] = by_graph[graph]
     progress.phase("comparing the vectors")
     scores = _cosines(measured, workload, texts)
@@ -82,25 +87,17 @@ def measure_quality(
 
 
 def _measure(
-    candidate: Candidate,
-    plan: BenchPlan,
-    workload: Workload,
-    texts: Sequence[str],
-    goldens: Goldens | None,
-    progress: Progress,
+    candidate: Candidate, model: Model, workload: Workload, goldens: Goldens | None, progress: Progress
 ) -> _Measured:
-    done = 0
+    texts, done = workload.texts, 0
 
     def count(texts_done: int) -> None:
         nonlocal done
         done += texts_done
         progress.advance(done, len(texts))
 
-    progress.phase(f"quality: {candidate.name}")
-    model = open_model(candidate, plan.threads)
-    if model.max_length < max(plan.lengths):
-        raise ConfigError(f"lengths {max(plan.lengths)}: {candidate.folder} takes at most {model.max_length} tokens")
     only_steady = THRESHOLDS[Precision(candidate.precision)].steady_only
+    golden = _golden(goldens, model, only_steady)
     everything: Bools = np.ones(len(texts), dtype=np.bool_)
     judged = steady(model.ids(texts)) if only_steady else everything
     if not judged[: len(workload.graded)].any():
@@ -111,9 +108,9 @@ def _measure(
     return _Measured(
         vectors=vectors,
         steady=judged,
-        invariance=invariance(model, model.ids(workload.pool), model.pad_id, model.max_length),
-        golden=_golden(goldens, model, only_steady),
+        golden=golden,
         tasks={one.name: one.main_scores(model, progress) for one in workload.tasks},
+        invariance=invariance(model, model.ids(workload.pool), model.pad_id, model.max_length),
     )
 
 
@@ -125,16 +122,7 @@ def _golden(goldens: Goldens | None, model: Model, only_steady: bool) -> float |
     if not len(rows):
         return None
     vectors = model.encode([goldens.texts[row] for row in rows])
-    return float(_products(vectors, goldens.vectors[rows]).min())
-
-
-def _products(vectors: Floats, reference: Floats) -> Array:
-    """Return the product of each vector, as it is, with the reference at length 1.
-
-    That is the cosine where the vector has length 1, as every vector of a bundle should. Where the graph does not
-    normalise, it is not, and the figure shows it.
-    """
-    return np.asarray(np.einsum("nd,nd->n", vectors.astype(np.float64), unit_rows(reference)))
+    return float(products(vectors, goldens.vectors[rows]).min())
 
 
 def _cosines(
@@ -185,7 +173,7 @@ def _quality(
     average = statistics.fmean(sts.values())
     points = np.mean([drawn[name] - drawn[BASELINE] for drawn in draws.values()], axis=0)
     rows = np.flatnonzero(own.steady[: len(workload.graded)])  # the texts of the sets come first
-    cosines = _products(own.vectors[rows], base.vectors[rows])
+    cosines = products(own.vectors[rows], base.vectors[rows])
     gain = average - statistics.fmean(reference.values())
     compared = name != BASELINE
     return Quality(

@@ -13,7 +13,7 @@ import numpy as np
 
 from mirrorkit.bench.measure.candidates import Candidate
 from mirrorkit.bench.measure.machine import flops_per_token
-from mirrorkit.bench.measure.plan import BenchPlan
+from mirrorkit.bench.measure.plan import BenchPlan, Shapes
 from mirrorkit.bench.measure.processes import Outcome, rotated
 from mirrorkit.bench.measure.stats import inverse, over_rounds, width
 from mirrorkit.bench.result import BASELINE, Interval, Speed, Timing
@@ -69,6 +69,7 @@ class _Rounds:
 def measure_speed(
     chosen: Sequence[Candidate],
     plan: BenchPlan,
+    shapes: Shapes,
     texts: Sequence[str],
     short: str,
     worker: RunWorker,
@@ -78,7 +79,7 @@ def measure_speed(
     progress = progress or Silent()
     budget, names = plan.budget, [candidate.name for candidate in chosen]
     rounds = _Rounds({name: [] for name in names}, {name: [] for name in names})
-    job = _job(plan, len(chosen), texts, short)
+    job = _job(plan, shapes, len(chosen), texts, short)
     for candidate in chosen:  # not timed: it fills the system's file cache for all that follow
         worker({**job, "task": "start", "candidate": candidate.order()}, candidate.name)
     begin = time.monotonic()
@@ -97,13 +98,13 @@ def measure_speed(
             return _summary(rounds, chosen, stopped, elapsed, job["seconds"])
 
 
-def _job(plan: BenchPlan, subjects: int, texts: Sequence[str], short: str) -> dict[str, Any]:
+def _job(plan: BenchPlan, shapes: Shapes, subjects: int, texts: Sequence[str], short: str) -> dict[str, Any]:
     return {
         "threads": plan.threads,
         "texts": list(texts),
         "short": short,
-        "shapes": [(batch, length) for length in plan.lengths for batch in plan.batches],
-        "seconds": plan.shape_seconds(subjects),
+        "shapes": [(batch, length) for length in shapes.lengths for batch in shapes.batches],
+        "seconds": shapes.seconds(plan.budget, subjects),
         "calls": plan.budget.calls,
     }
 

@@ -88,7 +88,8 @@ def _row(subject: Subject, *cells: str | Cell) -> tuple[Cell, ...]:
 def _stand_in(result: BenchResult) -> tuple[str, ...]:
     if not result.plan.get("baseline_stands_in"):
         return ()
-    return (f"no model was given: the bundle's own {result.baseline} stands in, so only `golden` is against the model",)
+    stands_in = f"the bundle's own {result.baseline} stands in"
+    return (f"no model was given: {stands_in}, so only `golden` compares with the model",)
 
 
 def _above(subject: Subject, found: Interval | None) -> tuple[str | Cell, ...]:

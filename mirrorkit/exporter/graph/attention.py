@@ -82,7 +82,7 @@ def match_attention(softmax: ir.Node, key_mask: KeyMask) -> Attention:
         raise UnfitError(_after(softmax, key_mask))
     if not masked:
         raise UnfitError("no padding mask is added to the scores")
-    product, scale = _product(scores) or _unfit("the scores are not one product of queries and keys")
+    product, scale = _product(scores) or _unfit("the scores are not a single product of queries and keys")
     query = _split_heads("queries", product.inputs[0], HEADS_FIRST)
     key = _split_heads("keys", product.inputs[1], KEYS_LAST)
     value = _split_heads("values", weighted.inputs[1], HEADS_FIRST)
@@ -173,7 +173,7 @@ def _split_heads(what: str, value: ir.Value | None, order: list[int]) -> _Heads:
     shape = split.outputs[0].shape if split is not None else None
     data = split.inputs[0] if split is not None else None
     if data is None or shape is None or len(shape) != 4 or not isinstance(shape[2], int):
-        raise UnfitError(f"the {what} are not a layer's output split into heads, but changed on the way")
+        raise UnfitError(f"the {what} are changed between their layer and the split into heads")
     if data.shape is None or len(data.shape) != 3:
         raise UnfitError(f"the {what} have other axes than batch, tokens and hidden size")
     return _Heads(data, shape[2], scale)
@@ -184,7 +184,7 @@ def _merged_heads(value: ir.Value) -> ir.Value:
     merge = sole_user(turn.outputs[0], "Reshape") if turn and attribute(turn, "perm") == HEADS_FIRST else None
     shape = merge.outputs[0].shape if merge else None
     if merge is None or shape is None or len(shape) != 3:
-        raise UnfitError("the heads are not put together again right after the values")
+        raise UnfitError("the heads are not merged right after the values")
     return merge.outputs[0]
 
 

@@ -17,7 +17,7 @@ from mirrorkit.exporter.tensorrt.library import Library, build, load_library, re
 from mirrorkit.exporter.tensorrt.presets import profiles_for
 from mirrorkit.exporter.tensorrt.proof import prove, reference_of
 from mirrorkit.extras import require
-from mirrorkit.formats.bundle import Bundle, Precision, Variant, read_bundle
+from mirrorkit.formats.bundle import Bundle, Precision, Variant
 from mirrorkit.formats.engine import (
     ENGINE_FILE,
     TIMING_CACHE_FILE,
@@ -38,7 +38,7 @@ from mirrorkit.machine.gpu import current_gpu
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.publish import check_target, publish_folder
-from mirrorkit.runtime.hub import graphs_of
+from mirrorkit.runtime.hub import open_bundle
 from mirrorkit.runtime.session import open_session
 from mirrorkit.runtime.tensorrt.session import open_engine
 from mirrorkit.verification.problem import Problem
@@ -137,7 +137,7 @@ def build_engine(
     """
     start = time.perf_counter()
     progress = progress or Silent()
-    source, folder = read_bundle(graphs_of(bundle)), local_path(out)
+    source, folder = open_bundle(bundle), local_path(out)
     _check_beside(source, folder)
     check_folder(folder, overwrite=overwrite)
     order = _order(source, precision, target, profiles, backend, ids)
@@ -183,7 +183,7 @@ def _order(
     bundle: Bundle, precision: str, target: str | None, profiles: Sequence[str], backend: str, ids: str
 ) -> _Order:
     if precision not in set(SOURCES):
-        raise ConfigError(f"precision {precision!r}: a TensorRT engine is {' or '.join(SOURCES)}")
+        raise ConfigError(f"precision {precision!r}: a TensorRT engine must be {' or '.join(SOURCES)}")
     if ids not in set(Ids):
         raise ConfigError(f"ids {ids!r}: must be {' or '.join(Ids)}")
     wanted = Precision(precision)
@@ -200,7 +200,7 @@ def _order(
 def _check_beside(bundle: Bundle, folder: Path) -> None:
     if folder.resolve().is_relative_to(bundle.folder.resolve()):
         raise OutputError(
-            f"{folder}: is in the bundle; engines lie beside it, for example {bundle.folder.name}-tensorrt-fp16"
+            f"{folder}: is inside the bundle; write engines beside it, for example {bundle.folder.name}-tensorrt-fp16"
         )
 
 

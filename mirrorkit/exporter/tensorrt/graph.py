@@ -60,7 +60,7 @@ class SourceGraph:
 def choose_variant(bundle: Bundle, precision: Precision) -> Variant:
     """Return the variant that an engine of that precision is made of; raises ConfigError where there is none."""
     if precision not in SOURCES:
-        raise ConfigError(f"precision {precision}: a TensorRT engine is {' or '.join(SOURCES)}")
+        raise ConfigError(f"precision {precision}: a TensorRT engine must be {' or '.join(SOURCES)}")
     names = SOURCES[precision]
     for name in names:
         if name in bundle.variants and bundle.variants[name].graph is Graph.ONNX:

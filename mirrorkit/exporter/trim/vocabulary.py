@@ -76,7 +76,7 @@ def trim_vocabulary(encoder: SentenceEncoder, trim: Trim) -> TrimReport:
     source, counts = _source(trim), np.zeros(vocabulary.rows, dtype=np.int64)
     sample = even_sample(_counted(texts_of(source), old, counts), SAMPLE)
     if not sample:
-        raise CorpusError(f"{trim.corpus}: no text in it; trimming needs texts like those to come")
+        raise CorpusError(f"{trim.corpus}: no text in it; trimming needs texts like those the model will encode")
     built_in, graded = verification_texts(calibration_texts(None).texts, encoder.max_length), _graded()
     before = _measure(encoder, sample, built_in, graded)
     kept = kept_ids(words, counts.tolist(), trim.min_count, vocabulary.named, reachable_in(old, words.prefix))

@@ -17,12 +17,12 @@ import numpy as np
 
 from mirrorkit.errors import BundleError, ConfigError, OutputError
 from mirrorkit.exporter.triton import config
-from mirrorkit.formats.bundle import INPUTS, TOKENIZER, Bundle, read_bundle
+from mirrorkit.formats.bundle import INPUTS, TOKENIZER, Bundle
 from mirrorkit.formats.engine import Backend, Engine, check_engine, read_engine
 from mirrorkit.paths import local_path
 from mirrorkit.publish import check_target, publish_folder
-from mirrorkit.runtime.hub import graphs_of, is_hub_id
-from mirrorkit.runtime.opening import open_bundle
+from mirrorkit.runtime.hub import is_hub_id, open_bundle
+from mirrorkit.runtime.opening import choose_variant
 from mirrorkit.text.tokenizer import Tokenizer
 
 MANIFEST = "triton.json"
@@ -75,9 +75,9 @@ def write_repository(
     this bundle, that is the encoder. Raises BundleError for a bundle or engine that cannot be used, ConfigError for
     options that do not go together, OutputError where nothing can be written.
     """
-    opened, out = read_bundle(graphs_of(bundle)), local_path(out)
+    opened, out = open_bundle(bundle), local_path(out)
     if out.resolve().is_relative_to(opened.folder.resolve()):
-        raise OutputError(f"{out}: is in the bundle; a repository lies beside it")
+        raise OutputError(f"{out}: is inside the bundle; write the repository beside it")
     _refuse_usage(opened)
     home = str(bundle).partition("/")[2] if is_hub_id(bundle) else opened.folder.resolve().name
     name = _checked_name(name or home)
@@ -136,12 +136,12 @@ def _refuse_usage(bundle: Bundle) -> None:
 
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"name {name!r}: must be of letters, digits, '_', '-' and '.', the first a letter or digit")
+        raise ConfigError(f"name {name!r}: may hold letters, digits, '_', '-', '.'; the first a letter or a digit")
     return name
 
 
 def _of_graph(bundle: Bundle, variant: str, device: str) -> _EncoderFiles:
-    opened = open_bundle(bundle, variant, device, verify=True)
+    opened = choose_variant(bundle, variant, device, verify=True)
     files = tuple(file for file in opened.files if file != bundle.path(TOKENIZER))
     return _EncoderFiles(opened.variant, "onnxruntime_onnx", files)
 

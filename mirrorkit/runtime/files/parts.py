@@ -60,7 +60,7 @@ class Parts:
             if given != kept:
                 row = next((i for i, (old, new) in enumerate(zip(kept, given, strict=False)) if old != new), len(given))
                 raise OutputError(
-                    f"{self.out}: row {done + row + 1} of the input is not what it was when this job began; {_ANEW}"
+                    f"{self.out}: row {done + row + 1} of the input has changed since this job began; {_ANEW}"
                 )
             done += len(kept)
             self._next += 1

@@ -32,7 +32,7 @@ class Tensorrt:
         if self.rebuild is not None and self.engine is None:
             raise ConfigError("`rebuild` needs `engine`")
         if self.cache is not None and self.engine is not None:
-            raise ConfigError("`cache` is for ONNX Runtime's provider; an engine that was built before needs none")
+            raise ConfigError("`cache` is for ONNX Runtime's provider; a ready-made engine needs none")
 
     def absolute(self) -> Tensorrt:
         """Return it with paths that stay right when the current folder changes."""

@@ -117,7 +117,8 @@ def _library(engine: Engine) -> ModuleType:
         other = Backend.TENSORRT if rtx else Backend.RTX
         if find_spec("tensorrt" if rtx else "tensorrt_rtx") is None:
             raise
-        raise EngineMismatchError(engine.folder, [f"was built by {engine.backend}, here is {other} alone"]) from err
+        why = f"was built by {engine.backend}, only {other} is installed here"
+        raise EngineMismatchError(engine.folder, [why]) from err
 
 
 def _deserialize(library: Any, engine: Engine, messages: list[str]) -> tuple[Any, object]:
@@ -154,7 +155,7 @@ def _check_tensors(handle: Any, library: Any, engine: Engine) -> None:
     names = [handle.get_tensor_name(i) for i in range(handle.num_io_tensors)]
     if sorted(names) != sorted((*INPUTS, OUTPUT)):
         raise BundleError(
-            f"{engine.path}: takes and gives {', '.join(names)}; should be {', '.join((*INPUTS, OUTPUT))}"
+            f"{engine.path}: has the inputs and outputs {', '.join(names)}; expected {', '.join((*INPUTS, OUTPUT))}"
         )
     if handle.num_optimization_profiles != len(engine.profiles):
         raise BundleError(

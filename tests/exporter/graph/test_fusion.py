@@ -33,8 +33,7 @@ REASONS = {
         "the values"
     ],
     "modernbert": [
-        "attention of layers 0, 1 not fused: the queries are not a layer's output split into heads, but changed on the "
-        "way",
+        "attention of layers 0, 1 not fused: the queries are changed between their layer and the split into heads",
         "activation of layers 0, 1 not fused: no bias is added right before it",
     ],
 }

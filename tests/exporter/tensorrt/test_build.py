@@ -113,7 +113,7 @@ def test_every_preset_builds(bundle: Path, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"precision": "int8"}, "precision 'int8': a TensorRT engine is fp32 or fp16"),
+        ({"precision": "int8"}, "precision 'int8': a TensorRT engine must be fp32 or fp16"),
         ({"ids": "int16"}, "ids 'int16': must be int32 or int64"),
         ({"target": "sm90"}, "target 'sm90': must be one of portable, sm75"),
         ({"target": "current"}, "target current: there is no GPU here; name one of portable"),
@@ -131,7 +131,7 @@ def test_options_that_cannot_be_met_are_named(
 
 
 def test_an_engine_lies_beside_the_bundle(bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="is in the bundle; engines lie beside it"):
+    with pytest.raises(OutputError, match="is inside the bundle; write engines beside it"):
         build_engine(bundle, bundle / "tensorrt")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / MANIFEST).write_text("{}", encoding="utf-8")

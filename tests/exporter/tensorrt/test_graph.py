@@ -172,7 +172,7 @@ def test_a_bundle_of_int8_alone_is_refused(bundle: Bundle) -> None:
     fused = replace(bundle.variants["fp32"], graph=Graph.ONNXRUNTIME)
     with pytest.raises(ConfigError, match="an fp32 engine is made of fp32"):
         choose_variant(replace(bundle, variants={"fp32": fused}), Precision.FP32)
-    with pytest.raises(ConfigError, match="precision int8: a TensorRT engine is fp32 or fp16"):
+    with pytest.raises(ConfigError, match="precision int8: a TensorRT engine must be fp32 or fp16"):
         choose_variant(bundle, Precision.INT8)
 
 

@@ -24,16 +24,8 @@ from mirrorkit.cli.triton import triton
 from mirrorkit.errors import BundleError, ConfigError, OutputError
 from mirrorkit.exporter.triton.config import engine_batch, engine_widths, widths
 from mirrorkit.exporter.triton.repository import write_repository
-from mirrorkit.formats.bundle import (
-    PREFERENCE,
-    VARIANT_FILES,
-    Graph,
-    Precision,
-    Variant,
-    read_bundle,
-    record_files,
-    write_manifest,
-)
+from mirrorkit.formats.bundle import PREFERENCE, VARIANT_FILES, Graph, Precision, Variant, read_bundle, record_files
+from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.formats.engine import Backend, EngineMismatchError, Ids
 from mirrorkit.formats.profiles import Profile
 from mirrorkit.runtime.encoder import Encoder
@@ -244,8 +236,8 @@ def test_engines_that_cannot_be_served(write: Callable[..., Path], bundle: Path,
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"name": "a/b"}, "name 'a/b': must be of letters"),
-        ({"name": "é"}, "name 'é': must be of letters"),
+        ({"name": "a/b"}, "name 'a/b': may hold letters"),
+        ({"name": "é"}, "name 'é': may hold letters"),
         ({"device": "tpu"}, "device 'tpu': must be one of cpu, cuda"),
         ({"max_batch": 0}, "max_batch 0: must be at least 1"),
         ({"instances": 0}, "instances 0: must be at least 1"),
@@ -258,9 +250,9 @@ def test_options_that_cannot_be(write: Callable[..., Path], options: dict[str, A
 
 
 def test_folders_that_cannot_be(bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="is in the bundle; a repository lies beside it"):
+    with pytest.raises(OutputError, match="is inside the bundle; write the repository beside it"):
         write_repository(bundle, bundle / "triton")
-    with pytest.raises(BundleError, match="so this is not a bundle"):
+    with pytest.raises(BundleError, match="give a bundle's folder"):
         write_repository(tmp_path, tmp_path / "out")
     file = bundle / "onnx" / "model_fp16.onnx"
     file.write_bytes(file.read_bytes()[:-1] + b"x")

@@ -107,7 +107,7 @@ def test_another_input_is_refused(
     stopped: Path, folder: Path, rows: Path, out: Path, changed: list[str], row: int
 ) -> None:
     rewrite(rows, changed)
-    with pytest.raises(OutputError, match=rf"out.parquet: row {row} of the input is not what .*`overwrite=True`"):
+    with pytest.raises(OutputError, match=rf"out.parquet: row {row} of the input has changed .*`overwrite=True`"):
         encode_file(folder, str(rows), out, resume=True)
     rewrite(rows, ROWS)
     assert encode_file(folder, str(rows), out, resume=True).resumed == 24  # nothing was lost by the attempt

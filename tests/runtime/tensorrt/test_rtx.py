@@ -48,7 +48,7 @@ def test_the_library_that_an_engine_needs(machine: Machine, monkeypatch: pytest.
     with pytest.raises(MissingExtraError, match=r"tensorrt_rtx is not installed; .*mirrorkit\[tensorrt-rtx\]"):
         tensorrt._library(engine)
     monkeypatch.setattr(tensorrt, "find_spec", lambda name: object() if name == "tensorrt" else None)
-    with pytest.raises(EngineMismatchError, match="was built by tensorrt-rtx, here is tensorrt alone"):
+    with pytest.raises(EngineMismatchError, match="was built by tensorrt-rtx, only tensorrt is installed here"):
         tensorrt._library(engine)
 
 

@@ -19,7 +19,8 @@ pytest.importorskip("onnx", reason="needs the export extra, to make what is run"
 
 from mirrorkit.cli.app import app
 from mirrorkit.errors import BundleError, ConfigError
-from mirrorkit.formats.bundle import INPUTS, OUTPUTS, read_bundle, record_files, write_manifest
+from mirrorkit.formats.bundle import INPUTS, OUTPUTS, read_bundle, record_files
+from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.formats.engine import EngineMismatchError, Ids
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.runtime.tensorrt.options import Tensorrt
@@ -181,7 +182,7 @@ def test_engines_that_are_none(machine: Machine, tmp_path: Path) -> None:
     assert machine.open(verify=False).dim == 8
     make_engine(machine.folder, machine.bundle, PROFILES)
     handle.names = ["input_ids", "logits"]
-    with pytest.raises(BundleError, match="takes and gives input_ids, logits; should be input_ids, attention_mask, "):
+    with pytest.raises(BundleError, match="has the inputs and outputs input_ids, logits; expected input_ids, "):
         machine.open()
     machine.engine(ids=Ids.INT32).ids = np.dtype(np.int64)
     with pytest.raises(BundleError, match="input_ids is int64, should be int32"):

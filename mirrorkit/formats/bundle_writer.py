@@ -1,0 +1,41 @@
+"""Write `mirrorkit.json`: what `bundle` reads."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from mirrorkit.formats.bundle import MANIFEST, SCHEMA_VERSION, Bundle
+
+_NUMBERS = re.compile(r"(?<=[\d\[,])\n +(?=[-\d\]])")  # between those of a list, which need no line each
+
+
+def write_manifest(bundle: Bundle) -> None:
+    """Write `mirrorkit.json` into the bundle's folder."""
+    value = {
+        "schema_version": 1 if bundle.usage.plain else SCHEMA_VERSION,  # readers of 1 get others wrong, and refuse them
+        "architecture": bundle.architecture,
+        "dim": bundle.dim,
+        "max_length": bundle.max_length,
+        "pooling": str(bundle.pooling),
+        **bundle.usage.as_dict(),
+        "width": bundle.token_dim,
+        "pools_only": bundle.pools_only,
+        "pad_token_id": bundle.pad_token_id,
+        "variants": {
+            v.name: {
+                "file": v.file,
+                "precision": str(v.precision),
+                "graph": str(v.graph),
+                "data_files": list(v.data_files),
+                "report": dict(v.report),
+            }
+            for v in bundle.variants.values()
+        },
+        "preference": {device: [v.name for v in bundle.preferred(device)] for device in bundle.preference},
+        "files": {name: {"sha256": r.sha256, "bytes": r.bytes} for name, r in sorted(bundle.files.items())},
+        "provenance": dict(bundle.provenance),
+        "scalar_ranges": bundle.scalar_ranges,
+    }
+    text = _NUMBERS.sub(" ", json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    (bundle.folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
