@@ -13,29 +13,26 @@ from typing import TYPE_CHECKING, Any
 from mirrorkit.errors import ConfigError, TrainingError
 from mirrorkit.evaluation.sts import SEVEN, StsReport, evaluate_sts, task_files
 from mirrorkit.extras import require
-from mirrorkit.formats.layout_reader import read_layout
 from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.plain import plain
 from mirrorkit.machine.torch_device import autocast_name, pick_autocast, pick_device
-from mirrorkit.model.backbone import width_of
 from mirrorkit.model.encoder import SentenceEncoder
-from mirrorkit.model.hub import locate_model
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.publish import check_space, check_target, publish_folder
 from mirrorkit.text.reading import Reading
-from mirrorkit.training.base import bytes_on_disk, load_base, token_counter
+from mirrorkit.training.base import bytes_on_disk, load_base
 from mirrorkit.training.blend import BlendReport, blend, hold_out, weights_of
 from mirrorkit.training.checkpoint import open_checkpoint
 from mirrorkit.training.clock import Clock
 from mirrorkit.training.corpus import Corpus, load_corpus
 from mirrorkit.training.loop import train
+from mirrorkit.training.material import Material, read_material
 from mirrorkit.training.memory import size_of
 from mirrorkit.training.ranks import joined, launched
-from mirrorkit.training.recipes import AUTO, OWN, Changes, Recipe, check, choose, told_kind
+from mirrorkit.training.recipes import AUTO, OWN, Changes, Recipe, check, told_kind
 from mirrorkit.training.result import FinetuneResult, Run
 from mirrorkit.training.saving import save
-from mirrorkit.training.view_choice import about
 from mirrorkit.training.watch import TrainStats, open_step_log
 
 require("torch", extra="train")
@@ -133,10 +130,8 @@ def finetune(
     ):
         with clock("load"):
             progress.phase("reading the corpus")
-            located = locate_model(base, trust_remote_code=trust_remote_code)
-            layout = read_layout(folder := located.folder)
-            width = width_of(layout, trust_remote_code=trust_remote_code)
-            data = load_corpus(
+            load = partial(
+                load_corpus,
                 corpus,
                 pairs=pairs,
                 unit=unit,
@@ -146,20 +141,12 @@ def finetune(
                 seed=seed,
                 reading=Reading(None, delimiter, encoding, header, skip_bad),
             )
-            settings = choose(
-                recipe,
-                width=width,
-                own_pooling=layout.pooling if layout.named else None,
-                texts=data.texts,
-                changes=changes,
-                pairs=pairs,
-                count_tokens=token_counter(folder, layout, trust_remote_code),
-            )
-            views = "known pairs" if pairs else about(settings.views, settings.crop_range, data.texts)
-            _tell(data, settings, views)
+            read = read_material(base, load, recipe, changes, pairs=pairs, trust_remote_code=trust_remote_code)
+            data, settings = read.corpus, read.recipe
+            _tell(read)
             checkpoint.begin(
                 {
-                    "base": located.name,
+                    "base": read.base,
                     "recipe": plain(settings),
                     "corpus": [data.sha256, len(data), str(data.unit)],
                     "seed": seed,
@@ -185,7 +172,7 @@ def finetune(
         for number in range(seeds):
             with clock("load"):
                 progress.phase("loading the model")
-                encoder = load_base(folder, settings, device, trust_remote_code, compare=compare and number == 0)
+                encoder = load_base(read.folder, settings, device, trust_remote_code, compare=compare and number == 0)
             if number == 0:
                 if draft and target:
                     check_space(target, bytes_on_disk(encoder, checkpoints=bool(checkpoint_every or resume)))
@@ -202,10 +189,10 @@ def finetune(
         result = FinetuneResult(
             encoder=kept,
             out=target if leads else None,
-            base=located.name,
+            base=read.base,
             recipe_name=recipe if isinstance(recipe, str) else OWN,
             recipe=settings,
-            views=views,
+            views=read.views,
             kind=told_kind(recipe, settings, data.texts),
             corpus=data,
             runs=runs,
@@ -267,12 +254,15 @@ def _check(seeds: int, every: int, target: Path | None, corpus: object, *, keeps
         raise ConfigError("several processes cannot share standard input; give the corpus as a file")
 
 
-def _tell(data: Corpus, settings: Recipe, views: str) -> None:
+def _tell(read: Material) -> None:
+    settings, strings = read.recipe, len(read.corpus)
     log.info(
-        "views %s; training strings are cut to %d tokens, the model keeps its own limit", views, settings.max_length
+        "views %s; training strings are cut to %d tokens, the model keeps its own limit",
+        read.views,
+        settings.max_length,
     )
-    if len(data) < settings.batch_size:
-        log.warning("%d strings, fewer than one batch of %d: the batch shrinks", len(data), settings.batch_size)
+    if strings < settings.batch_size:
+        log.warning("%d strings, fewer than one batch of %d: the batch shrinks", strings, settings.batch_size)
     if settings.pooling == Pooling.MEAN_PADDED:
         log.warning(
             "mean-padded pooling averages over padding, as the official code does: slow, and only for reproducing it; "
