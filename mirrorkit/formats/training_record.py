@@ -14,6 +14,7 @@ from mirrorkit.formats.plain import from_plain, plain
 
 TRAINING = "training.json"
 SCHEMA_VERSION = 1
+HELPED, NO_CHANGE, HURT = "helped", "no change", "hurt"  # what a verdict may be
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class TrainingRecord:
             "views": self.views,
             **({"checkpoint": self.dev} if self.dev else {}),
             **({"blend": self.blend} if self.blend else {}),
-            "verdict without labels": self.verdict.line if self.verdict else f"none: {self.no_verdict}",
+            "verdict, for information": self.verdict.line if self.verdict else f"none: {self.no_verdict}",
             "seed": str(self.seeds[0]),
             "hyper-parameters": ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items()),
             "training": f"{self.steps} steps, {self.pairs:,} pairs, {self.train_seconds:.1f} s at {rate:.0f} pairs/s, "

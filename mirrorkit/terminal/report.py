@@ -49,7 +49,7 @@ def finetune_report(result: FinetuneResult) -> list[RenderableType]:
         + ", ".join(f"{phase} {spent:.1f} s" for phase, spent in seconds.items() if spent)
         + (f", peak memory {memory / 1e6:,.0f} MB" if memory else ""),
     ]
-    told = f"verdict without labels: {result.verdict.line}" if result.verdict else f"no verdict: {result.no_verdict}"
+    told = f"verdict, for information: {result.verdict.line}" if result.verdict else f"no verdict: {result.no_verdict}"
     lines += [*(escape(one.line) for one in result.changes), told]
     if result.out:
         lines.append(f"wrote {result.out}")

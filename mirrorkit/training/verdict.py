@@ -11,15 +11,13 @@ from mirrorkit.evaluation.intervals import Interval, paired_difference
 from mirrorkit.evaluation.nearest import encode_unit
 from mirrorkit.evaluation.ranking import rank
 from mirrorkit.extras import require
-from mirrorkit.formats.training_record import LookRecord, VerdictRecord
+from mirrorkit.formats.training_record import HELPED, HURT, NO_CHANGE, LookRecord, VerdictRecord
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.ragged import Floats
 from mirrorkit.training.probe import Probe
 
 require("torch", extra="train")
 import torch
-
-HELPED, NO_CHANGE, HURT = "helped", "no change", "hurt"
 
 
 @dataclass(frozen=True)
@@ -43,12 +41,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether held-out halves find each other better than before.
-
-    >>> from mirrorkit import finetune
-    >>> finetune("tiny", ["A cat sleeps.", "A kitten naps.", "Shares fell."], epochs=1).no_verdict
-    '3 strings are too few to hold 100 out; 1,000 are needed'
-    """
+    """Whether held-out halves find each other better than before."""
 
     outcome: str  # helped, no change or hurt
     change: Interval  # of the mean reciprocal rank × 100, with its 95 % interval
