@@ -15,7 +15,7 @@ import numpy as np
 from mirrorkit.text.ragged import Ints
 from mirrorkit.text.scripts import is_unspaced, words_in
 from mirrorkit.training.corpus import Corpus
-from mirrorkit.training.duplicates import same_documents
+from mirrorkit.training.duplicates import equal_documents, same_documents
 from mirrorkit.training.pieces import has_two_crops, two_crops
 from mirrorkit.training.view_choice import Views
 
@@ -24,6 +24,9 @@ PART = 0.05  # of the corpus
 SMALLEST = 10 * FEWEST  # strings of a corpus of which any are held out: a tenth is the most that it may lose
 ASKED = 400  # halves that look for the other one; what more would tell costs more than it is worth
 OTHERS = 1_000  # that each stands among
+LARGE = (
+    200_000  # strings; of more only so many are looked at, and near-duplicates are those equal but for case and digits
+)
 LONGEST = 120  # characters of a half that are read
 _WORDS = 6  # of a string that has two halves which say something
 _FAMILY = 0.01  # share of the corpus above which near-duplicates of one another are all trained on
@@ -55,15 +58,22 @@ def hold_out_probe(corpus: Corpus, views: Views, crop: tuple[int, int], seed: in
     """
     if len(corpus) < SMALLEST:
         return f"{len(corpus):,} strings are too few to hold {FEWEST} out; {SMALLEST:,} are needed", corpus
-    kinds = _kinds(corpus, crop)
-    task, fit = max(((task, np.flatnonzero(kinds == task)) for task in np.unique(kinds)), key=lambda each: len(each[1]))
+    rng = np.random.default_rng([seed, 2])  # not the numbers of the training, nor those of the blend
+    looked_at = np.arange(len(corpus))[-LARGE:]
+    if len(corpus) > LARGE and views is not Views.ADJACENT:
+        looked_at = np.sort(rng.choice(len(corpus), LARGE, replace=False))
+    kinds = np.full(len(corpus), _NONE, dtype="<U20")
+    kinds[looked_at] = _kinds(corpus, looked_at, crop)
+    task, fit = max(
+        ((str(task), np.flatnonzero(kinds == task)) for task in np.unique(kinds[looked_at])),
+        key=lambda each: len(each[1]),
+    )
     if task in (_HALVES, _CROPS):  # a sentence and a document can be asked for together
         fit = np.flatnonzero((kinds == _HALVES) | (kinds == _CROPS))
     wanted = int(np.clip(PART * len(corpus), FEWEST, MOST))
     if task == _NONE or len(fit) < SMALLEST:
         return f"only {len(fit) if task != _NONE else 0:,} of {len(corpus):,} strings have two halves", corpus
-    groups = same_documents(corpus.texts)
-    rng = np.random.default_rng([seed, 2])  # not the numbers of the training, nor those of the blend
+    groups = (same_documents if len(corpus) <= LARGE else equal_documents)(corpus.texts)
     sizes = np.bincount(groups, minlength=len(groups))
     firsts = fit[np.unique(groups[fit], return_index=True)[1]]  # one of each family of near-duplicates
     firsts = firsts[sizes[groups[firsts]] <= max(1, _FAMILY * len(corpus))]
@@ -86,10 +96,11 @@ def hold_out_probe(corpus: Corpus, views: Views, crop: tuple[int, int], seed: in
 _PAIRS, _CROPS, _HALVES, _SLIPS, _NONE = "known pairs", "two pieces", "two halves", "copies with a slip", ""
 
 
-def _kinds(corpus: Corpus, crop: tuple[int, int]) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
-    if corpus.partners is not None:
-        return np.array([_PAIRS if a != b else _NONE for a, b in zip(corpus.texts, corpus.partners, strict=True)])
-    return np.array([_kind(text, crop) for text in corpus.texts])
+def _kinds(corpus: Corpus, rows: Ints, crop: tuple[int, int]) -> list[str]:
+    texts, partners = corpus.texts, corpus.partners
+    if partners is not None:
+        return [_PAIRS if texts[i] != partners[i] else _NONE for i in rows.tolist()]
+    return [_kind(texts[i], crop) for i in rows.tolist()]
 
 
 def _kind(text: str, crop: tuple[int, int]) -> str:

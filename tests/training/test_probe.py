@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
 
+from mirrorkit.training import probe as probing
 from mirrorkit.training.corpus import Corpus, load_corpus
 from mirrorkit.training.probe import FEWEST, MOST, OTHERS, SMALLEST, Probe, hold_out_probe
 from mirrorkit.training.view_choice import Views
@@ -138,3 +139,13 @@ def test_texts_without_letters_cannot_be_asked() -> None:
     assert isinstance(why, str)
     assert "strings have two halves" in why
     assert rest is signs
+
+
+def test_of_a_very_large_corpus_a_part_is_looked_at(sentences: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "LARGE", 1500)
+    doubled = corpus([*sentences.texts, *(text.upper() for text in sentences.texts)])
+    probe, rest = held(doubled)
+    assert probe.held_out == 2 * 300
+    left = {text.lower() for text in rest.texts}
+    assert not [1 for q, a in zip(probe.questions, probe.answers, strict=False) if f"{q} {a}".lower() in left]
+    assert held(sentences, Views.ADJACENT)[1].texts == sentences.texts[:2850]
