@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             described = files.machine(None, "torch", "transformers", "tokenizers", "numpy")
             command = ["-c", "from mirrorkit.cli.app import app; app()", "--quiet", "finetune", base, str(corpus)]
             command += ["--out", f"{scratch}/model", "--recipe", args.recipe, "--seeds", str(args.seeds)]
-            command += ["--eval", str(args.sts), "--device", args.device, "--json"]
+            command += ["--eval", str(args.sts), "--device", args.device, "--json", "--no-verdict"]
             command += ["--limit", str(args.limit)] if args.limit else []
             figures = run_process(command, "finetune", args.threads)
         del figures["out"]  # a folder that is gone

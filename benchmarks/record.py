@@ -17,7 +17,11 @@ ROOT = HERE.parent
 SHARED = ROOT.parent / "shared"
 RESULTS, README = HERE / "results", HERE / "README.md"
 
-PAGES = {"studies": "studies.md", "peers": "peers.md"}  # where sections stand; the others in README.md
+PAGES = {
+    "studies": "studies.md",
+    "verdict": "studies.md",
+    "peers": "peers.md",
+}  # where sections stand; the others in README.md
 
 Figures = Mapping[str, Any]
 

@@ -13,6 +13,7 @@ from benchmarks.peers.report import peers_section, read_peer_records, record_ste
 from benchmarks.record import README, RESULTS, page_of, read_json, update_section
 from benchmarks.training.report import read_records, training_section
 from benchmarks.training.study_report import machine_slug, quality_section, read_studies, studies_section
+from benchmarks.verdict.table import verdicts_section
 from mirrorkit.errors import MirrorkitError
 
 SECTIONS: dict[str, Callable[[Path], str]] = {
@@ -20,6 +21,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "studies": lambda results: studies_section(read_studies(results)),
     "quality": lambda results: quality_section(read_json(results, "quality_")),
     "peers": lambda results: peers_section(read_peer_records(results)),
+    "verdict": verdicts_section,
 }
 
 

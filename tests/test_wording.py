@@ -83,6 +83,8 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "finetune, column": (lambda w: finetune("tiny", w / "table.csv"), "text_column"),
     "finetune, column of text": (lambda w: finetune("tiny", w / "texts.txt", text_column="a"), "text_column"),
     "finetune, eval_dir": (lambda w: finetune("tiny", TEXTS, eval_dir=w / "no"), "no"),
+    "finetune, evaluate": (lambda w: finetune("tiny", TEXTS, evaluate=w / "texts.txt"), "KIND:FILE"),
+    "finetune, dev": (lambda w: finetune("tiny", TEXTS, dev="knm:x"), "knm"),
     "SentenceEncoder.load, pooling": (lambda _: SentenceEncoder.load("tiny", pooling="median"), "pooling"),
     "SentenceEncoder.load, max_length": (lambda _: SentenceEncoder.load("tiny", max_length=1), "max_length"),
     "SentenceEncoder.load, dropout": (lambda _: SentenceEncoder.load("tiny", dropout=1.0), "dropout"),

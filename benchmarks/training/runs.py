@@ -109,7 +109,7 @@ def run_whole(variant: str, base: str, corpus: Path, args: argparse.Namespace, s
             command = ["-m", "benchmarks.training.official", *command, "--loader-workers", str(args.loader_workers)]
         else:
             recipe, precision = WHOLE[variant]
-            ours = ["--recipe", recipe, "--autocast", precision, "--json"]
+            ours = ["--recipe", recipe, "--autocast", precision, "--json", "--no-verdict"]
             command = ["-c", "from mirrorkit.cli.app import app; app()", "--quiet", "finetune", *command, *ours]
         figures = run_process(command, variant, args.threads)
         scored = {"sts": run_score(model, variant, sts, args)} if sts else {}

@@ -26,6 +26,7 @@ from mirrorkit.terminal.console import live_progress, only_errors, print_json, s
 from mirrorkit.training.recipes import Changes, Recipe, listing
 
 _CORPUS = "Corpus"
+_DID_IT_HELP = "Did it help? (docs/finetune.md)"
 _HYPER_PARAMETERS = settings_of(Recipe, flags={"learning_rate": "--lr"})
 
 
@@ -51,7 +52,26 @@ def finetune(
     checkpoint_every: Annotated[int, option(RUN, "Save a checkpoint every so many steps; see --resume.")] = 0,
     resume: Annotated[bool, option(RUN, "Continue a training run that was stopped.", "--resume")] = False,
     log: Annotated[Path | None, option(RUN, "File for a line of JSON a step: loss, rate, geometry.", "--log")] = None,
-    eval_dir: Annotated[Path | None, option(RUN, "Folder of STS files: score before and after.", "--eval")] = None,
+    eval_: Annotated[
+        list[str] | None,
+        option(
+            _DID_IT_HELP,
+            "Labelled files, scored before and after: a folder of STS files, a file of graded pairs, a folder in "
+            "BEIR's layout, or KIND:FILE with sts, lexical, bli, qnli, entities, retrieval, search or knn; repeatable.",
+            "--eval",
+        ),
+    ] = None,
+    dev: Annotated[
+        str | None, option(_DID_IT_HELP, "Labelled file of the same kinds: keep the checkpoint that is best on it.")
+    ] = None,
+    verdict: Annotated[
+        bool,
+        option(
+            _DID_IT_HELP,
+            "Hold 5 % of the strings out and tell without labels whether it helped.",
+            "--verdict/--no-verdict",
+        ),
+    ] = True,
     check: Annotated[
         bool, option(RUN, "First compare the vectors of BASE with those of sentence-transformers.", "--check")
     ] = False,
@@ -100,7 +120,9 @@ def finetune(
             checkpoint_every=checkpoint_every,
             resume=resume,
             log_file=log,
-            eval_dir=eval_dir,
+            evaluate=eval_,
+            dev=dev,
+            verdict=verdict,
             compare=check,
             overwrite=overwrite,
             trust_remote_code=trust_remote_code,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mirrorkit.correlation import Array
 from mirrorkit.errors import ConfigError, CorpusError
 from mirrorkit.evaluation.pairs import TextEncoder, encode_strings
 from mirrorkit.evaluation.ranking import Matrix, Ranks, blocks, rank
@@ -94,6 +95,15 @@ def score_lexicon(
         sources=len(sources),
         candidates=len(targets),
     )
+
+
+def lexicon_scores(encoder: TextEncoder, lexicon: Lexicon, progress: Progress | None = None) -> Array:
+    """Return the reciprocal rank of the best placed right translation of every source word by cosine, [sources]."""
+    vectors = encode_strings(encoder, [*lexicon.translations, *lexicon.candidates], progress)
+    sources, targets = vectors.rows(list(lexicon.translations)), vectors.rows(lexicon.candidates)
+    place = {word: i for i, word in enumerate(lexicon.candidates)}
+    right = [np.array([place[word] for word in words]) for words in lexicon.translations.values()]
+    return rank(lambda part: sources[part] @ targets.T, right, len(targets), at=(1,)).reciprocal
 
 
 def _retrieval(ranks: Ranks) -> Retrieval:

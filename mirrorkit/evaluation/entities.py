@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mirrorkit.correlation import Array
 from mirrorkit.errors import CorpusError
 from mirrorkit.evaluation.pairs import TextEncoder, encode_strings
-from mirrorkit.evaluation.ranking import Matrix, rank
+from mirrorkit.evaluation.ranking import Matrix, Ranks, Rows, rank
 from mirrorkit.evaluation.tables import Table, read_table
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress
@@ -85,27 +86,40 @@ def _is_header(cells: list[str]) -> bool:
 
 def score_linking(encoder: TextEncoder, linking: Linking, progress: Progress | None = None) -> LinkingScore:
     """Rank the distinct names of the dictionary by cosine; a name is right that bears one of the mention's ids."""
-    names = list(linking.names)
-    texts = [mention for mention, _ in linking.mentions]
-    vectors = encode_strings(encoder, [*names, *texts], progress)
-    mentioned, named = vectors.rows(texts), vectors.rows(names)
+    right = _right(linking)
+    ranks = _ranks(encoder, linking, right, progress)
+    return LinkingScore(
+        accuracy_at_1=ranks.accuracy(1),
+        accuracy_at_5=ranks.accuracy(5),
+        mentions=len(linking.mentions),
+        names=len(linking.names),
+        outside=sum(not len(places) for places in right),
+    )
+
+
+def linking_scores(encoder: TextEncoder, linking: Linking, progress: Progress | None = None) -> Array:
+    """Return for every mention the chance that a right name comes first, [mentions]."""
+    return _ranks(encoder, linking, _right(linking), progress).hits[1]
+
+
+def _right(linking: Linking) -> list[Rows]:
+    """Return the places of each mention's right names."""
     bearers: dict[str, list[int]] = {}
-    for place, name in enumerate(names):
+    for place, name in enumerate(linking.names):
         for one in linking.names[name]:
             bearers.setdefault(one, []).append(place)
-    right = [
+    return [
         np.array(sorted({place for one in ids for place in bearers.get(one, ())}), dtype=np.intp)
         for _, ids in linking.mentions
     ]
 
+
+def _ranks(encoder: TextEncoder, linking: Linking, right: list[Rows], progress: Progress | None) -> Ranks:
+    texts, names = [mention for mention, _ in linking.mentions], list(linking.names)
+    vectors = encode_strings(encoder, [*names, *texts], progress)
+    mentioned, named = vectors.rows(texts), vectors.rows(names)
+
     def cosine(part: slice) -> Matrix:
         return mentioned[part] @ named.T
 
-    ranks = rank(cosine, right, len(names), at=(1, 5))
-    return LinkingScore(
-        accuracy_at_1=ranks.accuracy(1),
-        accuracy_at_5=ranks.accuracy(5),
-        mentions=len(texts),
-        names=len(names),
-        outside=sum(not len(places) for places in right),
-    )
+    return rank(cosine, right, len(names), at=(1, 5))

@@ -64,12 +64,19 @@ def score_pairs(
     encoder: TextEncoder, data_sets: Sequence[GradedPairs], progress: Progress | None = None
 ) -> dict[str, Score]:
     """Score every data set, encoding each distinct string of all of them once."""
+    cosines = pair_cosines(encoder, data_sets, progress)
+    return {data.name: correlate(cosines[data.name], data.score) for data in data_sets}
+
+
+def pair_cosines(
+    encoder: TextEncoder, data_sets: Sequence[GradedPairs], progress: Progress | None = None
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the cosine of every pair, [pairs], by the name of the data set; each distinct string is encoded once."""
     vectors = encode_distinct(encoder, data_sets, progress)
-    scores = {}
-    for data in data_sets:
-        left, right = vectors.rows(data.left), vectors.rows(data.right)
-        scores[data.name] = correlate(np.einsum("nd,nd->n", left, right), data.score)
-    return scores
+    return {
+        data.name: np.einsum("nd,nd->n", vectors.rows(data.left), vectors.rows(data.right)).round(DIGITS)
+        for data in data_sets
+    }
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ def products(vectors: Floats, reference: Floats) -> npt.NDArray[np.float64]:
 
 def correlate(cosines: npt.NDArray[np.float64], scores: Sequence[float]) -> Score:
     """Return both correlations; where they are not defined (all values equal) they are NaN."""
-    rounded = cosines.round(DIGITS)
+    rounded = np.round(cosines, DIGITS)
     return Score(
         spearman=100 * spearman(rounded, scores, undefined=math.nan),
         pearson=100 * pearson(rounded, scores, undefined=math.nan),

@@ -78,14 +78,20 @@ def score_qnli(
     encoder: TextEncoder, pairs: QuestionPairs, progress: Progress | None = None, *, seed: int = 0
 ) -> QnliScore:
     """Choose the threshold on a half of the pairs drawn by `seed`, apply it to the other; AUC is over all pairs."""
-    vectors = encode_strings(encoder, [*pairs.question, *pairs.sentence], progress)
-    cosines = np.einsum("nd,nd->n", vectors.rows(pairs.question), vectors.rows(pairs.sentence)).round(DIGITS)
+    cosines = answer_cosines(encoder, pairs, progress)
     answers = np.array(pairs.answers)
     order = np.random.default_rng(seed).permutation(len(answers))
     dev, test = order[: len(order) // 2], order[len(order) // 2 :]
     threshold = best_threshold(cosines[dev], answers[dev])
     accuracy = float(((cosines[test] >= threshold) == answers[test]).mean())
     return QnliScore(100 * accuracy, 100 * area_under_curve(cosines, answers), threshold, len(answers))
+
+
+def answer_cosines(encoder: TextEncoder, pairs: QuestionPairs, progress: Progress | None = None) -> Cosines:
+    """Return the cosine of every question and its sentence, [pairs]."""
+    vectors = encode_strings(encoder, [*pairs.question, *pairs.sentence], progress)
+    cosines = np.einsum("nd,nd->n", vectors.rows(pairs.question), vectors.rows(pairs.sentence))
+    return np.asarray(cosines.round(DIGITS))
 
 
 def best_threshold(cosines: Cosines, answers: Answers) -> float:

@@ -96,6 +96,20 @@ def task_files(folder: str | Path, tasks: Sequence[str]) -> list[Path]:
     return [files[0] for files in found.values()]
 
 
+def folder_tasks(folder: str | Path) -> list[str]:
+    """Return the tasks of a folder: the usual seven where it has them all, else whatever files of pairs there are.
+
+    Raises CorpusError for a folder without any.
+    """
+    home = local_path(folder)
+    if home.is_dir() and not all(_files(home, task) for task in SEVEN):
+        there = sorted({file.stem for suffix in (".tsv", ".csv") for file in home.glob(f"*{suffix}")})
+        if there:
+            return there
+    task_files(folder, SEVEN)
+    return list(SEVEN)
+
+
 def _files(home: Path, task: str) -> list[Path]:
     """Return the files of a task, under its own name or else the first one under which it is published and is there."""
     for name in (task, *_PUBLISHED.get(task, ())):

@@ -14,6 +14,7 @@ from mirrorkit.formats.plain import from_plain, plain
 
 TRAINING = "training.json"
 SCHEMA_VERSION = 1
+HELPED, NO_CHANGE, HURT = "helped", "no change", "hurt"  # what a verdict may be
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class CorpusRecord:
     rows: int  # read, before anything was left out
     blank: int  # rows skipped
     repeats: int  # rows dropped
-    strings: int  # trained on; as many pairs where `pairs` holds
+    strings: int  # trained on or held out; as many pairs where `pairs` holds
     pairs: bool  # each row held two strings that mean the same
     unit: str  # what a string is: line, sentence, paragraph or document
     skipped: tuple[str, ...]  # files of a folder that were not read, each with the reason
@@ -53,8 +54,65 @@ class MemoryRecord:
 
 
 @dataclass(frozen=True)
+class ChangeRecord:
+    """A labelled set before and after, × 100, with the 95 % interval of the change (paired bootstrap over items)."""
+
+    name: str  # kind and file
+    measure: str
+    items: int  # pairs, queries, texts
+    before: float
+    after: float
+    change: float
+    low: float
+    high: float
+
+    @property
+    def line(self) -> str:
+        """Say it for people."""
+        return (
+            f"{self.name}: {self.measure} {self.before:.2f} to {self.after:.2f} "
+            f"({self.change:+.2f}, 95 % {self.low:+.2f} to {self.high:+.2f})"
+        )
+
+
+@dataclass(frozen=True)
+class LookRecord:
+    """How an encoder did on the strings held out; the mean reciprocal rank is × 100, the others for information."""
+
+    mrr: float
+    alignment: float  # mean squared distance of two halves
+    uniformity: float  # log of the mean of exp(-2 squared distance) over all
+    rank: float  # effective rank of their vectors
+
+
+@dataclass(frozen=True)
+class VerdictRecord:
+    """Whether it helped, told without labels: do held-out halves find each other better than before?"""
+
+    outcome: str  # helped, no change or hurt
+    task: str  # what looked for what
+    held_out: int  # strings that were not trained on, near-duplicates included
+    questions: int
+    among: int  # others that each right answer stood among
+    before: LookRecord
+    after: LookRecord
+    change: float  # of the mean reciprocal rank × 100
+    low: float  # its 95 % interval, paired bootstrap over the questions
+    high: float
+
+    @property
+    def line(self) -> str:
+        """Say it in a sentence for people."""
+        return (
+            f"{self.outcome}: {self.task} of {self.questions:,} held-out strings, each among {self.among:,} others, "
+            f"MRR {self.before.mrr:.1f} to {self.after.mrr:.1f} "
+            f"({self.change:+.1f}, 95 % {self.low:+.1f} to {self.high:+.1f})"
+        )
+
+
+@dataclass(frozen=True)
 class TrainingRecord:
-    """One fine-tune. Everything but the verdict is known when the model is saved."""
+    """One fine-tune, as it is known when the model is saved."""
 
     base: str  # hub id, shipped name, or a local folder's own name
     recipe: str  # its name; "own" for a Recipe made in Python
@@ -81,7 +139,10 @@ class TrainingRecord:
     trust_remote_code: bool = False  # whether code that came with the base was allowed to run
     normalized: bool = True  # whether the saved model's vectors have unit length
     kind: str | None = None  # what `auto` took the strings for, and why
-    verdict: str | None = None  # reserved: whether the fine-tune was worth it
+    dev: str | None = None  # which checkpoint was kept, and why; null: the last
+    changes: tuple[ChangeRecord, ...] = ()  # of the labelled sets that were given
+    verdict: VerdictRecord | None = None
+    no_verdict: str | None = None  # why there is none
     schema_version: int = SCHEMA_VERSION
 
     def rows(self) -> dict[str, str]:
@@ -102,7 +163,9 @@ class TrainingRecord:
             "pooling": f"{self.hyper_parameters['pooling']}, {length}",
             "maximum length": f"{self.max_length} tokens{cut}",
             "views": self.views,
+            **({"checkpoint": self.dev} if self.dev else {}),
             **({"blend": self.blend} if self.blend else {}),
+            "verdict, for information": self.verdict.line if self.verdict else f"none: {self.no_verdict}",
             "seed": str(self.seeds[0]),
             "hyper-parameters": ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items()),
             "training": f"{self.steps} steps, {self.pairs:,} pairs, {self.train_seconds:.1f} s at {rate:.0f} pairs/s, "

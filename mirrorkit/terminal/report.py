@@ -42,12 +42,15 @@ def finetune_report(result: FinetuneResult) -> list[RenderableType]:
         f"{result.recipe_name}: {stats.steps} step{'s' * (stats.steps != 1)}, {stats.pairs:,} pairs, "
         f"{stats.device}, {stats.precision}",
         f"views {result.views}",
+        *(f"kept {run.dev.why}" for run in result.runs[:1] if run.dev),
         *(f"blend {run.blend.why}" for run in result.runs[:1] if run.blend),
         *_parts(stats.memory),
         f"{result.pairs_per_second:.0f} pairs/s, "
         + ", ".join(f"{phase} {spent:.1f} s" for phase, spent in seconds.items() if spent)
         + (f", peak memory {memory / 1e6:,.0f} MB" if memory else ""),
     ]
+    told = f"verdict, for information: {result.verdict.line}" if result.verdict else f"no verdict: {result.no_verdict}"
+    lines += [*(escape(one.line) for one in result.changes), told]
     if result.out:
         lines.append(f"wrote {result.out}")
     return lines

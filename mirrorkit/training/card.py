@@ -34,6 +34,7 @@ def model_card(result: FinetuneResult) -> str:
             *(f"| {label} | {value} |" for label, value in result.record().rows().items()),
             "",
             *_scores(result),
+            *_changes(result),
             *_usage(name, result),
         ]
     )
@@ -57,6 +58,26 @@ def _scores(result: FinetuneResult) -> list[str]:
         "|---|---|---|",
         *rows,
         f"| **average** | {before.average:.2f} | **{after.average:.2f}** |",
+        "",
+    ]
+
+
+def _changes(result: FinetuneResult) -> list[str]:
+    if not result.changes:
+        return []
+    rows = [
+        f"| {one.name} | {one.measure} | {one.items:,} | {one.before:.2f} | {one.after:.2f} | "
+        f"{one.change:+.2f} ({one.low:+.2f} to {one.high:+.2f}) |"
+        for one in result.changes
+    ]
+    return [
+        "## Labelled sets",
+        "",
+        "× 100, before and after the fine-tune; in brackets the 95 % interval of the change, a paired bootstrap.",
+        "",
+        "| set | measure | items | before | after | change |",
+        "|---|---|---|---|---|---|",
+        *rows,
         "",
     ]
 

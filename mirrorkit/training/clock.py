@@ -12,7 +12,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
-        self._spent = dict.fromkeys(("load", "tokenise", "train", "evaluate", "save"), 0.0)
+        self._spent = dict.fromkeys(("load", "tokenise", "train", "evaluate", "verdict", "save"), 0.0)
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:

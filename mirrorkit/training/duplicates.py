@@ -24,13 +24,11 @@ def same_documents(texts: Sequence[str]) -> Ints:
 
     The number is the index of the first such text. Source: MinHash, Broder 1997; bands, Indyk and Motwani 1998.
     """
-    numbers: dict[bytes, int] = {}
-    plain = [_plain(text) for text in texts]
-    exact = np.array([numbers.setdefault(text, i) for i, text in enumerate(plain)], dtype=np.int64)
-    distinct = np.fromiter(numbers.values(), dtype=np.int64)
+    exact = equal_documents(texts)
+    distinct = np.flatnonzero(exact == np.arange(len(exact)))
     if len(distinct) < 2:
         return exact
-    signatures = np.concatenate(list(_signatures([plain[i] for i in distinct])))
+    signatures = np.concatenate(list(_signatures([_plain(texts[i]) for i in distinct.tolist()])))
     joined = _Joined(len(distinct))
     for band in range(_BANDS):
         part = np.ascontiguousarray(signatures[:, band * _ROWS : (band + 1) * _ROWS])
@@ -44,6 +42,12 @@ def same_documents(texts: Sequence[str]) -> Ints:
     place = np.empty(len(texts), dtype=np.int64)
     place[distinct] = roots
     return place[exact]
+
+
+def equal_documents(texts: Sequence[str]) -> Ints:
+    """Return a number for each text, [len(texts)], equal for texts that are equal but for case and digits."""
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(_plain(text), i) for i, text in enumerate(texts)], dtype=np.int64)
 
 
 def _plain(text: str) -> bytes:

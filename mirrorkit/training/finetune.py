@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mirrorkit.errors import ConfigError, TrainingError
-from mirrorkit.evaluation.sts import SEVEN, StsReport, evaluate_sts, task_files
+from mirrorkit.errors import ConfigError
 from mirrorkit.extras import require
-from mirrorkit.formats.layout_reader import read_layout
 from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.plain import plain
 from mirrorkit.machine.torch_device import autocast_name, pick_autocast, pick_device
-from mirrorkit.model.backbone import width_of
 from mirrorkit.model.encoder import SentenceEncoder
-from mirrorkit.model.hub import locate_model
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.publish import check_space, check_target, publish_folder
 from mirrorkit.text.reading import Reading
-from mirrorkit.training.base import bytes_on_disk, load_base, token_counter
-from mirrorkit.training.blend import BlendReport, blend, hold_out, weights_of
+from mirrorkit.training.attempt import attempt
+from mirrorkit.training.base import bytes_on_disk, load_base
+from mirrorkit.training.best import read_dev
 from mirrorkit.training.checkpoint import open_checkpoint
 from mirrorkit.training.clock import Clock
 from mirrorkit.training.corpus import Corpus, load_corpus
+from mirrorkit.training.exam import Exam, Marks, read_exam
 from mirrorkit.training.loop import train
+from mirrorkit.training.material import Material, read_material
 from mirrorkit.training.memory import size_of
+from mirrorkit.training.probe import Probe, hold_out_probe
 from mirrorkit.training.ranks import joined, launched
-from mirrorkit.training.recipes import AUTO, OWN, Changes, Recipe, check, choose, told_kind
+from mirrorkit.training.recipes import AUTO, OWN, Changes, Recipe, check, told_kind
 from mirrorkit.training.result import FinetuneResult, Run
 from mirrorkit.training.saving import save
-from mirrorkit.training.view_choice import about
-from mirrorkit.training.watch import TrainStats, open_step_log
+from mirrorkit.training.watch import open_step_log
 
 require("torch", extra="train")
-import torch
 
 if TYPE_CHECKING:
     from typing import Unpack  # in the standard library since Python 3.11
@@ -71,6 +69,9 @@ def finetune(
     resume: bool = False,
     log_file: str | Path | None = None,
     eval_dir: str | Path | None = None,
+    evaluate: str | Path | Sequence[str | Path] | None = None,
+    dev: str | Path | None = None,
+    verdict: bool = True,
     compare: bool = False,
     overwrite: bool = False,
     trust_remote_code: bool = False,
@@ -96,10 +97,15 @@ def finetune(
     each batch; the first one of them writes.
 
     `out` becomes a sentence-transformers folder, with a training.json beside the model card, when everything else is
-    done; without it nothing is written. `eval_dir` holds STS files: the seven sets are scored before and after. `seeds`
-    trains that many times from the base, with seeds counting up from `seed`, and keeps the first. With `compare` the
-    base's vectors are held to those of sentence-transformers first. `trust_remote_code` lets Python code run that comes
-    with the base; it can do whatever the user can.
+    done; without it nothing is written. `seeds` trains that many times from the base, with seeds counting up from
+    `seed`, and keeps the first. With `compare` the base's vectors are held to those of sentence-transformers first.
+    `trust_remote_code` lets Python code run that comes with the base; it can do whatever the user can.
+
+    `eval_dir` holds STS files, scored before and after: the seven sets, or what there is of others. `evaluate` are your
+    own labelled files, one or several, scored before and after with intervals of the change: `KIND:FILE`, where KIND is
+    sts, lexical, bli, qnli, entities, retrieval, search or knn, or a path alone where its content tells. `dev` is one
+    more, on which ten checkpoints are scored and the best is kept. `verdict` holds 5 % of the strings out, 100 to 2,000
+    and none of fewer than 1,000, and tells without labels whether their halves find each other better than before.
 
     Source of the method: Liu et al. 2021, "Fast, Effective, and Self-Supervised" (Mirror-BERT), EMNLP.
     Raises ModelError for the base, CorpusError for the corpus, ConfigError for a parameter, OutputError for `out`,
@@ -113,14 +119,13 @@ def finetune(
     progress, clock = progress or Silent(), Clock()
     target, steps_file = (None if path is None else local_path(path) for path in (out, log_file))
     check(recipe, changes)
-    _check(seeds, checkpoint_every, target, corpus, keeps=bool(checkpoint_every or resume))
+    _check(seeds, checkpoint_every, target, corpus, keeps=bool(checkpoint_every or resume), dev=dev is not None)
     device = pick_device(device)
     dtype = pick_autocast(autocast, device)
     allowed = size_of(memory)
-    if eval_dir is not None:
-        task_files(eval_dir, SEVEN)
+    exam, dev_sets = read_exam(eval_dir, evaluate), read_dev(dev)
     if not (leads := launched()[0] == 0):
-        eval_dir = steps_file = None
+        exam, dev_sets, steps_file = Exam(), [], None
     elif target:
         check_target(target, overwrite=overwrite)
 
@@ -133,10 +138,8 @@ def finetune(
     ):
         with clock("load"):
             progress.phase("reading the corpus")
-            located = locate_model(base, trust_remote_code=trust_remote_code)
-            layout = read_layout(folder := located.folder)
-            width = width_of(layout, trust_remote_code=trust_remote_code)
-            data = load_corpus(
+            load = partial(
+                load_corpus,
                 corpus,
                 pairs=pairs,
                 unit=unit,
@@ -146,22 +149,16 @@ def finetune(
                 seed=seed,
                 reading=Reading(None, delimiter, encoding, header, skip_bad),
             )
-            settings = choose(
-                recipe,
-                width=width,
-                own_pooling=layout.pooling if layout.named else None,
-                texts=data.texts,
-                changes=changes,
-                pairs=pairs,
-                count_tokens=token_counter(folder, layout, trust_remote_code),
-            )
-            views = "known pairs" if pairs else about(settings.views, settings.crop_range, data.texts)
-            _tell(data, settings, views)
+            read = read_material(base, load, recipe, changes, pairs=pairs, trust_remote_code=trust_remote_code)
+            data, settings = read.corpus, read.recipe
+            probe, trained_on = _hold_out(read, seed, verdict)
+            _tell(read)
             checkpoint.begin(
                 {
-                    "base": located.name,
+                    "base": read.base,
                     "recipe": plain(settings),
                     "corpus": [data.sha256, len(data), str(data.unit)],
+                    "count of strings": len(trained_on),
                     "seed": seed,
                     "device": device,
                     "autocast": autocast_name(dtype),
@@ -179,37 +176,41 @@ def finetune(
             checkpoint=checkpoint,
         )
 
-        before: StsReport | None = None
+        score = partial(exam.take, clock=clock, progress=progress, dtype=dtype)
+        before: Marks | None = None
         runs: list[Run] = []
         kept: SentenceEncoder | None = None
         for number in range(seeds):
             with clock("load"):
                 progress.phase("loading the model")
-                encoder = load_base(folder, settings, device, trust_remote_code, compare=compare and number == 0)
-            if number == 0:
+                encoder = load_base(read.folder, settings, device, trust_remote_code, compare=compare and number == 0)
+            asked = probe if leads and number == 0 else None  # a verdict is on what is kept
+            if before is None:
                 if draft and target:
                     check_space(target, bytes_on_disk(encoder, checkpoints=bool(checkpoint_every or resume)))
-                before = _score(encoder, eval_dir, "before", clock, progress)
+                before = score(encoder, "before", probe=asked)
             progress.phase("training" if seeds == 1 else f"training, seed {seed + number}")
             own = partial(fit, seed=seed + number, step_log=step_log if number == 0 else None)
-            stats, blended = _train(own, encoder, data, settings, seed + number, progress, leads=leads)
-            clock.add("tokenise", stats.tokenise_seconds)
-            clock.add("train", stats.train_seconds)
-            runs.append(Run(seed + number, stats, _score(encoder, eval_dir, "after", clock, progress), blended))
+            done = attempt(own, encoder, trained_on, settings, seed + number, progress, leads=leads, dev=dev_sets)
+            clock.add("tokenise", done.stats.tokenise_seconds)
+            clock.add("train", done.stats.train_seconds)
+            runs.append(exam.run(done, before, score(encoder, "after", probe=asked), asked))
             kept = kept or encoder
         assert kept is not None  # seeds is at least 1
+        assert before is not None
 
         result = FinetuneResult(
             encoder=kept,
             out=target if leads else None,
-            base=located.name,
+            base=read.base,
             recipe_name=recipe if isinstance(recipe, str) else OWN,
             recipe=settings,
-            views=views,
+            views=read.views,
             kind=told_kind(recipe, settings, data.texts),
             corpus=data,
             runs=runs,
-            before=before,
+            before=before.sts,
+            no_verdict=probe if isinstance(probe, str) else None,
             seconds=clock.seconds(),
             trust_remote_code=trust_remote_code,
         )
@@ -220,42 +221,19 @@ def finetune(
     return replace(result, seconds=clock.seconds())
 
 
-def _score(
-    encoder: SentenceEncoder, eval_dir: str | Path | None, when: str, clock: Clock, progress: Progress
-) -> StsReport | None:
-    if eval_dir is None:
-        return None
-    with clock("evaluate"):
-        progress.phase(f"scoring {when}")
-        return evaluate_sts(encoder, eval_dir, progress=progress)
+def _hold_out(read: Material, seed: int, verdict: bool) -> tuple[Probe | str, Corpus]:
+    """Return what the verdict is to be made by, or why there is none, and the strings to train on."""
+    if not verdict:
+        return "it was not asked for", read.corpus
+    probe, rest = hold_out_probe(read.corpus, read.recipe.views, read.recipe.crop_range, seed)
+    if isinstance(probe, str):
+        log.info("no verdict: %s", probe)
+    else:
+        log.info("%d strings are held out for the verdict", probe.held_out)
+    return probe, rest
 
 
-def _train(
-    fit: Callable[..., TrainStats],
-    encoder: SentenceEncoder,
-    data: Corpus,
-    settings: Recipe,
-    seed: int,
-    progress: Progress,
-    *,
-    leads: bool,
-) -> tuple[TrainStats, BlendReport | None]:
-    """Train and, where the recipe says so, pull the weights back towards the base's."""
-    start = weights_of(encoder) if settings.blend_share != 0 else {}
-    held, rest = hold_out(data, settings.crop_range, seed) if settings.blend_share is None else (None, data)
-    try:
-        stats = fit(encoder, rest, settings)
-        if not start or not leads:
-            return stats, None
-        progress.phase("blending")
-        report = blend(encoder, start, settings.blend_share, held, settings.max_length)
-        log.info("blend: %s", report.why)
-        return stats, report
-    except torch.OutOfMemoryError as err:
-        raise TrainingError("out of GPU memory; give less `memory`, or lower `batch_size` or `max_length`") from err
-
-
-def _check(seeds: int, every: int, target: Path | None, corpus: object, *, keeps: bool) -> None:
+def _check(seeds: int, every: int, target: Path | None, corpus: object, *, keeps: bool, dev: bool) -> None:
     if seeds < 1:
         raise ConfigError(f"seeds {seeds}: must be at least 1")
     if every < 0:
@@ -263,16 +241,21 @@ def _check(seeds: int, every: int, target: Path | None, corpus: object, *, keeps
     if keeps and (seeds > 1 or target is None):
         wanted = "an `out`, beside which it is saved" if target is None else "one seed alone, `seeds=1`"
         raise ConfigError(f"`checkpoint_every` and `resume` need {wanted}")
+    if keeps and dev:
+        raise ConfigError("`dev` keeps its best weights in memory: give it without `checkpoint_every` and `resume`")
     if isinstance(corpus, str) and corpus == "-" and launched()[1] > 1:
         raise ConfigError("several processes cannot share standard input; give the corpus as a file")
 
 
-def _tell(data: Corpus, settings: Recipe, views: str) -> None:
+def _tell(read: Material) -> None:
+    settings, strings = read.recipe, len(read.corpus)
     log.info(
-        "views %s; training strings are cut to %d tokens, the model keeps its own limit", views, settings.max_length
+        "views %s; training strings are cut to %d tokens, the model keeps its own limit",
+        read.views,
+        settings.max_length,
     )
-    if len(data) < settings.batch_size:
-        log.warning("%d strings, fewer than one batch of %d: the batch shrinks", len(data), settings.batch_size)
+    if strings < settings.batch_size:
+        log.warning("%d strings, fewer than one batch of %d: the batch shrinks", strings, settings.batch_size)
     if settings.pooling == Pooling.MEAN_PADDED:
         log.warning(
             "mean-padded pooling averages over padding, as the official code does: slow, and only for reproducing it; "

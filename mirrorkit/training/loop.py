@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,15 @@ def train(
     ranks: Ranks | None = None,
     checkpoint: Checkpoint | None = None,
     step_log: StepLog | None = None,
+    after_step: Callable[[int, int], None] | None = None,
 ) -> TrainStats:
     """Fine-tune `encoder` in place; on a CPU the same seed gives the same bits.
 
     Dropout is the encoder's own: load it with `dropout=recipe.dropout`. Afterwards the encoder is in evaluation mode,
     on the device it was trained on. `memory` is how many bytes the process, or the GPU, may take; None is what is
     free. Of several `ranks` each takes its share of every batch, and all end with the same weights. Where a
-    `checkpoint` was read, the training goes on from it. Raises TrainingError when the loss is no longer a number,
+    `checkpoint` was read, the training goes on from it. `after_step` is called with the steps that are done and those
+    of the whole run, and may look at the encoder. Raises TrainingError when the loss is no longer a number,
     ConfigError for a device or an autocast type that this machine lacks and for a memory that is too small.
     """
     target = torch.device(pick_device(device))
@@ -113,6 +115,7 @@ def train(
                 schedule.step()
                 watch.step(loss, len(rows), rate)
                 checkpoint.after_step(state, ranks)
+                watch.show(after_step)
     optimizer.zero_grad(set_to_none=True)
     encoder.eval()
     assert budget is not None  # a run has a step

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirrorkit.formats.plain import plain
-from mirrorkit.formats.training_record import CorpusRecord, ScoresRecord, TrainingRecord
+from mirrorkit.formats.training_record import ChangeRecord, CorpusRecord, ScoresRecord, TrainingRecord
 from mirrorkit.machine.facts import versions
 
 if TYPE_CHECKING:
     from mirrorkit.evaluation.sts import StsReport
     from mirrorkit.model.encoder import SentenceEncoder
+    from mirrorkit.training.best import DevReport
     from mirrorkit.training.blend import BlendReport
     from mirrorkit.training.corpus import Corpus
     from mirrorkit.training.recipes import Recipe
+    from mirrorkit.training.verdict import Verdict
     from mirrorkit.training.watch import TrainStats
 
 
@@ -29,6 +31,9 @@ class Run:
     stats: TrainStats
     after: StsReport | None
     blend: BlendReport | None = None
+    dev: DevReport | None = None
+    changes: tuple[ChangeRecord, ...] = ()
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class FinetuneResult:
     >>> result.stats.steps, result.stats.pairs, result.pairs_per_second > 0
     (1, 3, True)
     >>> sorted(result.seconds)
-    ['evaluate', 'load', 'save', 'tokenise', 'total', 'train']
+    ['evaluate', 'load', 'save', 'tokenise', 'total', 'train', 'verdict']
     """
 
     encoder: SentenceEncoder
@@ -53,8 +58,25 @@ class FinetuneResult:
     corpus: Corpus
     runs: list[Run]
     before: StsReport | None
-    seconds: dict[str, float]  # load, tokenise, train, evaluate, save, total
+    seconds: dict[str, float]  # load, tokenise, train, evaluate, verdict, save, total
     trust_remote_code: bool = False  # whether code that came with the base was allowed to run
+    no_verdict: str | None = None  # why there is none
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether it helped, told without labels; None where it cannot be told, see `no_verdict`."""
+        return self.runs[0].verdict
+
+    @property
+    def changes(self) -> tuple[ChangeRecord, ...]:
+        """What became of each labelled set in the first run, × 100.
+
+        >>> from mirrorkit import finetune
+        >>> result = finetune("tiny", "corpus.txt", evaluate="knn:topics.tsv", steps=2, batch_size=32)
+        >>> [(one.name, one.measure, one.items) for one in result.changes]
+        [('knn:topics', 'kNN accuracy', 12)]
+        """
+        return self.runs[0].changes
 
     @property
     def stats(self) -> TrainStats:
@@ -111,6 +133,7 @@ class FinetuneResult:
             views=self.views,
             kind=self.kind,
             blend=self.runs[0].blend.why if self.runs[0].blend else None,
+            dev=self.runs[0].dev.why if self.runs[0].dev else None,
             seconds=self.seconds,
             train_seconds=stats.train_seconds,
             memory=stats.memory,
@@ -119,6 +142,9 @@ class FinetuneResult:
             normalized=self.encoder.usage.normalized,
             before=_scores(self.before),
             after=_scores(self.after),
+            changes=self.changes,
+            verdict=self.verdict.record() if self.verdict else None,
+            no_verdict=self.no_verdict,
         )
 
     def as_dict(self) -> dict[str, object]:

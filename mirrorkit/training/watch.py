@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -66,6 +66,13 @@ class Watch:
         start = time.perf_counter()
         yield
         self._tokenise += time.perf_counter() - start
+
+    def show(self, after_step: Callable[[int, int], None] | None) -> None:
+        """Call `after_step` with the steps that are done and those of the run; its time is none of the training's."""
+        if after_step:
+            start = time.perf_counter()
+            after_step(len(self.losses), self._schedule.total)
+            self._start += time.perf_counter() - start
 
     def resume(self, losses: Tensor, pairs: int, seconds: float) -> None:
         """Go on counting where an earlier process stopped."""
