@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -36,17 +36,18 @@ def from_plain(hint: Any, value: object, key: str = "", *, lost: bool = False) -
     """Return `value`, as JSON has it, as the type that `hint` names; raises ValueError naming the key of another type.
 
     With `lost` a null where a number should be is NaN, as `plain` wrote it. Keys that a dataclass does not have are
-    passed over.
+    passed over, and a field with a default may be missing: earlier releases did not know it.
     """
     kind, parts = get_origin(hint), get_args(hint)
     if is_dataclass(hint) and isinstance(value, dict):
         hints = get_type_hints(hint)
         found = {}
-        for name in (field.name for field in fields(hint)):
-            place = f"{key}.{name}" if key else name
-            if name not in value:
+        for field in fields(hint):
+            place = f"{key}.{field.name}" if key else field.name
+            if field.name in value:
+                found[field.name] = from_plain(hints[field.name], value[field.name], place, lost=lost)
+            elif field.default is MISSING and field.default_factory is MISSING:
                 raise ValueError(f"{place} is missing")
-            found[name] = from_plain(hints[name], value[name], place, lost=lost)
         return hint(**found)  # type: ignore[operator]  # a class, as `is_dataclass` of a type hint says
     if kind in (Union, types.UnionType):  # with None
         return None if value is None else from_plain(parts[0], value, key, lost=lost)

@@ -59,6 +59,15 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert set(raw) == {field.name for field in dataclasses.fields(TrainingRecord)}
 
 
+def test_one_of_an_earlier_release_lacks_what_came_later(tmp_path: Path) -> None:
+    later = {"dev", "changes", "verdict", "no_verdict", "kind", "processes"}
+    early = {key: value for key, value in plain(RECORD).items() if key not in later}
+    (tmp_path / TRAINING).write_text(json.dumps(early), encoding="utf-8")
+    found = read_training(tmp_path)
+    assert found is not None
+    assert (found.steps, found.changes, found.verdict, found.processes) == (3, (), None, 1)
+
+
 def test_a_folder_without_one_has_none(tmp_path: Path) -> None:
     assert read_training(tmp_path) is None
 
