@@ -125,7 +125,9 @@ def find_dialect(
             fits = [fit for fit in fits if fit.dialect.delimiter == certain] or fits
     if len(fits) > 1:
         first, second = (told(str(fit.dialect.delimiter)) for fit in fits[:2])
-        raise ConfigError(f"{sample.name}: both {first} and {second} split every line equally well; give the right one as `delimiter`")
+        raise ConfigError(
+            f"{sample.name}: both {first} and {second} split every line equally well; give one as `delimiter`"
+        )
     if fits:
         return fits[0].dialect
     if not table:

@@ -160,7 +160,7 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
     "two delimiters that fit": (
         "c.csv",
         lines("a{i};b,c{i}"),
-        "c.csv: both ',' and ';' split every line equally well; give the right one as `delimiter`",
+        "c.csv: both ',' and ';' split every line equally well; give one as `delimiter`",
     ),
     "a first line that may be anything": (
         "c.csv",
