@@ -174,9 +174,9 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
     manifest = folder / MANIFEST
     if not manifest.exists():
         raise BundleError(f"{folder}: no {MANIFEST} in it, so this is not a bundle; make one: mirrorkit export")
-    raw = read_json(manifest, BundleError)
+    raw = read_json(manifest, BundleError, standard=True)
     version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool):
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise BundleError(f"{manifest}: no schema_version in it")
     if version > SCHEMA_VERSION:
         raise BundleError(
@@ -186,7 +186,7 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
         bundle = _parse(folder, raw)
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as err:
         raise BundleError(f"{manifest}: malformed ({type(err).__name__}: {err})") from err
-    for name in bundle.files:
+    for name in bundle.files:  # links too
         inside(folder, name)
     for variant in bundle.variants.values():
         for name in (variant.file, *variant.data_files):
@@ -268,6 +268,7 @@ def _check_size(bundle: Bundle, name: str, record: FileRecord) -> None:
 
 
 def _parse(folder: Path, raw: dict[str, Any]) -> Bundle:
+    fields.check_shape(raw)
     return Bundle(
         folder=folder,
         architecture=fields.text(raw, "architecture"),
@@ -278,11 +279,11 @@ def _parse(folder: Path, raw: dict[str, Any]) -> Bundle:
         files={name: _record(name, r) for name, r in fields.entries(raw, "files").items()},
         provenance=dict(fields.entries(raw, "provenance")),
         width=fields.whole(raw, "width", fields.WIDEST) if "width" in raw else 0,
-        pools_only=raw.get("pools_only", True) is True,
+        pools_only=fields.flag(raw, "pools_only", True),
         scalar_ranges=fields.ranges(raw, "scalar_ranges", raw["dim"]),
         preference={
             fields.as_text(device, "preference"): fields.texts(names, f"preference for {device}")
-            for device, names in raw.get("preference", {}).items()
+            for device, names in (fields.entries(raw, "preference") if "preference" in raw else {}).items()
         },
         pooling=pooling_name(poolings_of(fields.text(raw, "pooling", fields.LONGEST_TEXT))),
         usage=usage_from(raw),
@@ -290,7 +291,7 @@ def _parse(folder: Path, raw: dict[str, Any]) -> Bundle:
 
 
 def _variant(name: str, raw: Mapping[str, Any]) -> Variant:
-    file = fields.text(raw, "file", fields.LONGEST_PATH)
+    file = fields.path(raw["file"], "file")
     if not file.endswith(".onnx"):
         raise ValueError(f"variant {fields.as_text(name, 'variant')}: {file!r} is not an .onnx file")
     return Variant(
@@ -298,11 +299,14 @@ def _variant(name: str, raw: Mapping[str, Any]) -> Variant:
         file,
         Precision(raw["precision"]),
         Graph(raw["graph"]),
-        fields.texts(raw["data_files"], "data_files", fields.LONGEST_PATH),
+        tuple(
+            fields.path(name, "data_files")
+            for name in fields.texts(raw["data_files"], "data_files", fields.LONGEST_PATH)
+        ),
         dict(fields.entries(raw, "report")),
     )
 
 
 def _record(name: str, raw: Mapping[str, Any]) -> FileRecord:
-    fields.as_text(name, "name of a file", fields.LONGEST_PATH)
+    fields.path(name, "files")
     return FileRecord(fields.digest(raw, "sha256"), fields.whole(raw, "bytes", fields.LARGEST_FILE))

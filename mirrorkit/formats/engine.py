@@ -201,11 +201,11 @@ def read_engine(folder: Path) -> Engine:
         )
     if not is_within(folder, MANIFEST):
         raise BundleError(f"{manifest}: is a link that leads out of the folder; put the file itself there")
-    raw = read_json(manifest, BundleError)
+    raw = read_json(manifest, BundleError, standard=True)
     if not isinstance(raw, dict) or raw.get("kind") != KIND:
         raise BundleError(f"{manifest}: not a mirrorkit engine; make one: mirrorkit engine BUNDLE -o DIR")
     version = raw.get("schema_version")
-    if not isinstance(version, int) or isinstance(version, bool) or version > SCHEMA_VERSION:
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= SCHEMA_VERSION:
         raise BundleError(
             f"{manifest}: schema {version!r}, this mirrorkit reads up to {SCHEMA_VERSION}; upgrade mirrorkit"
         )
@@ -228,6 +228,7 @@ def write_engine(engine: Engine) -> None:
 
 
 def _parse(folder: Path, raw: dict[str, Any]) -> Engine:
+    fields.check_shape(raw)
     profiles = tuple(Profile.parse(text) for text in fields.texts(raw["profiles"], "profiles"))
     if not profiles:
         raise ValueError("no profiles")

@@ -14,8 +14,11 @@ _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 LARGEST = 1 << 28  # bytes; the longest vocabularies take some 30 MB
 
 
-def read_json(file: Path, error: type[MirrorkitError] = ModelError) -> Any:
-    """Return the parsed file; raises `error` where it is missing, unreadable, too large or malformed."""
+def read_json(file: Path, error: type[MirrorkitError] = ModelError, *, standard: bool = False) -> Any:
+    """Return the parsed file; raises `error` where it is missing, unreadable, too large or malformed.
+
+    With `standard` NaN and infinity are malformed, which Python reads and JSON does not have.
+    """
     try:
         about = file.stat()
         if not stat.S_ISREG(about.st_mode):  # reading a pipe or a device might never end
@@ -24,7 +27,7 @@ def read_json(file: Path, error: type[MirrorkitError] = ModelError) -> Any:
         if size > LARGEST:
             raise error(f"{file}: has {size:,} bytes; only JSON files of at most {LARGEST:,} bytes are read")
         text = file.read_text(encoding="utf-8")
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse if standard else None)
         if _HALF.search(text):  # half a surrogate pair may be escaped here, but can be written nowhere
             json.dumps(value, ensure_ascii=False).encode()
         return value
@@ -36,6 +39,10 @@ def read_json(file: Path, error: type[MirrorkitError] = ModelError) -> Any:
         MemoryError,
     ) as err:  # numbers that are too long and brackets that are too deep, too
         raise error(f"{file}: not a readable JSON file ({err})") from err
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def read_object(file: Path, error: type[MirrorkitError] = ModelError) -> dict[str, Any]:

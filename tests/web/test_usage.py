@@ -122,10 +122,10 @@ def test_the_browser_gives_what_python_gives(bundle: Path, tmp_path: Path) -> No
         ({"dim": 1 << 17}, "dim must be a whole number of 1 to 65536"),
         ({"max_length": 1 << 21}, "max_length must be a whole number of 1 to 1048576"),
         ({"pad_token_id": -1}, "pad_token_id must be a whole number of 0 to 2147483647"),
-        ({"prompts": ["query"]}, "prompts must be an object of strings"),
+        ({"prompts": ["query"]}, "prompts must be an object"),
         ({"default_prompt": "passage"}, "default_prompt passage is none of the prompts"),
         ({"similarity": "maxsim"}, "similarity must be one of cosine, dot, euclidean, manhattan"),
-        ({"truncation_side": "middle"}, "truncation_side must be right or left"),
+        ({"truncation_side": "middle"}, "truncation_side must be one of right, left"),
         ({"normalized": 1}, "normalized must be true or false"),
     ],
 )
