@@ -172,18 +172,8 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
     a newer release, or names a path outside the folder. What a file holds is left to `check_file`.
     """
     manifest = folder / MANIFEST
-    if not manifest.exists():
-        raise BundleError(f"{folder}: no {MANIFEST} in it, so this is not a bundle; make one: mirrorkit export")
-    raw = read_json(manifest, BundleError, standard=True)
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise BundleError(f"{manifest}: no schema_version in it")
-    if version > SCHEMA_VERSION:
-        raise BundleError(
-            f"{manifest}: schema {version}, this mirrorkit reads up to {SCHEMA_VERSION}; upgrade mirrorkit"
-        )
     try:
-        bundle = _parse(folder, raw)
+        bundle = _parse(folder, _manifest_of(folder))
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as err:
         raise BundleError(f"{manifest}: malformed ({type(err).__name__}: {err})") from err
     for name in bundle.files:  # links too
@@ -201,6 +191,24 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
     }
     here = {name: variant for name, variant in bundle.variants.items() if name not in absent}
     return replace(bundle, variants=here, absent=absent)
+
+
+def _manifest_of(folder: Path) -> dict[str, Any]:
+    """Return what mirrorkit.json holds, of a schema that is known."""
+    manifest = folder / MANIFEST
+    if not manifest.exists():
+        raise BundleError(f"{folder}: no {MANIFEST} in it, so this is not a bundle; make one: mirrorkit export")
+    if not is_within(folder, MANIFEST):
+        raise BundleError(f"{manifest}: is a link that leads out of the folder; put the file itself there")
+    raw = read_json(manifest, BundleError, standard=True)
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise BundleError(f"{manifest}: no schema_version in it")
+    if version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{manifest}: schema {version}, this mirrorkit reads up to {SCHEMA_VERSION}; upgrade mirrorkit"
+        )
+    return dict(raw)
 
 
 def write_manifest(bundle: Bundle) -> None:

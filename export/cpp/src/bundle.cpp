@@ -33,7 +33,7 @@ Bundle::Bundle(const std::string& folder) {
     throw Error(Status::not_found,
                 folder + ": no " + manifest_name + " in it, so this is not a bundle; make one: mirrorkit export");
   }
-  read(parse_json(read_file(folder_ / manifest_name), manifest_));
+  read(parse_json(read_file(inside(manifest_name)), manifest_));
 }
 
 void Bundle::read(const Json& value) {
