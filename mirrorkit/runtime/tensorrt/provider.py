@@ -108,13 +108,22 @@ def _make(cache: Path) -> None:
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.mkdir(mode=0o700, exist_ok=True)
+        _check_owner(cache)
         for folder in (cache, cache.parent):
-            if folder.stat().st_mode & stat.S_IWOTH:
+            mode = folder.stat().st_mode
+            if mode & stat.S_IWOTH and not (folder != cache and mode & stat.S_ISVTX):  # as in /tmp: to each his own
                 log.warning(
                     "%s: anyone can write there, and an engine is a program that runs with your permissions", folder
                 )
     except OSError as err:
         raise OutputError(f"{cache}: cannot be created for engines ({err.strerror or err})") from err
+
+
+def _check_owner(cache: Path) -> None:
+    """Refuse a folder that somebody else has put there: what engines are in it, this process would run."""
+    owner = cache.stat().st_uid
+    if hasattr(os, "geteuid") and owner not in (0, os.geteuid()):
+        raise OutputError(f"{cache}: belongs to somebody else (user {owner}), and engines are programs; give another")
 
 
 def check_build(ort: ModuleType, tensorrt: ProviderOptions | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ pytest.importorskip("onnx", reason="needs the export extra, to make what is run"
 
 import onnxruntime
 
-from mirrorkit.errors import BundleError, ConfigError
+from mirrorkit.errors import BundleError, ConfigError, OutputError
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.runtime.encoding import batches_of
 from mirrorkit.runtime.tensorrt import provider as tensorrt_provider
@@ -205,6 +206,36 @@ def test_a_cache_that_anybody_can_write_to_is_told_of(
     assert f"{shared}: anyone can write there" in caplog.text
     (made,) = shared.iterdir()
     assert made.stat().st_mode & 0o077 == 0
+
+
+def test_in_a_folder_like_tmp_a_cache_of_ones_own_will_do(
+    bundle: Path, gpu: Gpu, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    Encoder(bundle, tensorrt=Tensorrt(cache=shared))
+    assert "anyone can write there" not in caplog.text
+    (made,) = shared.iterdir()
+    made.chmod(0o1777)
+    Encoder(bundle, tensorrt=Tensorrt(cache=shared))
+    assert f"{made}: anyone can write there" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="files here have no owners")
+def test_a_cache_that_somebody_else_has_made_is_refused(
+    bundle: Path, gpu: Gpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid():
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    else:
+        tmp_path = tmp_path / "shared"
+        tmp_path.mkdir()
+        Encoder(bundle, tensorrt=Tensorrt(cache=tmp_path))
+        (made,) = tmp_path.iterdir()
+        os.chown(made, 12345, -1)
+    with pytest.raises(OutputError, match=r"belongs to somebody else \(user \d+\), and engines are programs"):
+        Encoder(bundle, tensorrt=Tensorrt(cache=tmp_path))
 
 
 def test_one_process_at_a_time_builds_into_a_cache(tmp_path: Path) -> None:
