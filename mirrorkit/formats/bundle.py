@@ -26,6 +26,7 @@ from mirrorkit.formats.files import is_file_within, is_within, sha256_of
 from mirrorkit.formats.json_file import read_json
 from mirrorkit.formats.model_folder import pooling_name, poolings_of
 from mirrorkit.formats.usage import Usage, usage_from
+from mirrorkit.publish import repair
 
 SCHEMA_VERSION = 2
 MANIFEST = "mirrorkit.json"
@@ -168,10 +169,12 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
     """Read `mirrorkit.json`.
 
     Of a bundle that was pulled or kept in part the variants are those whose files are here, the others are `absent`;
-    with `complete` all are taken for here. Raises BundleError when the manifest is missing or malformed, was written by
+    with `complete` all are taken for here. Where a run was killed while it put the folder into its place, that is
+    completed first. Raises BundleError when the manifest is missing or malformed, was written by
     a newer release, or names a path outside the folder. What a file holds is left to `check_file`.
     """
     manifest = folder / MANIFEST
+    repair(folder)
     try:
         bundle = _parse(folder, _manifest_of(folder))
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as err:

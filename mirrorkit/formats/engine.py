@@ -19,6 +19,7 @@ from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, Bundle, Precision, insid
 from mirrorkit.formats.files import is_within, sha256_of
 from mirrorkit.formats.json_file import object_or_empty, read_json
 from mirrorkit.formats.profiles import Profile
+from mirrorkit.publish import repair
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -191,7 +192,11 @@ def is_engine(folder: Path) -> bool:
 
 
 def read_engine(folder: Path) -> Engine:
-    """Read manifest.json; raises BundleError where it is missing, malformed, newer than this, or not an engine's."""
+    """Read manifest.json; raises BundleError where it is missing, malformed, newer than this, or not an engine's.
+
+    Where a run was killed while it put the folder into its place, that is completed first.
+    """
+    repair(folder)
     if folder.is_file():
         raise BundleError(f"{folder}: is a file; give the folder that mirrorkit engine wrote, with its {MANIFEST}")
     manifest = folder / MANIFEST

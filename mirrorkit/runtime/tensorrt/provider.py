@@ -92,7 +92,10 @@ def providers(tensorrt: ProviderOptions | None) -> list[tuple[str, dict[str, str
 
 @contextlib.contextmanager
 def alone_in(cache: Path | None) -> Iterator[None]:
-    """Wait until no other process builds engines in `cache`: two that write one file would leave neither's."""
+    """Wait until no other process builds engines in `cache`: two that write one file would leave neither's.
+
+    What a process has left that was killed meanwhile may be half an engine, so it is removed.
+    """
     if cache is None or os.name != "posix":
         yield
         return
@@ -101,7 +104,25 @@ def alone_in(cache: Path | None) -> Iterator[None]:
     _make(cache)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        building = cache / "building"
+        _clear(cache, building)
+        try:
+            yield
+        finally:
+            building.unlink(missing_ok=True)
+
+
+def _clear(cache: Path, building: Path) -> None:
+    """Write the mark of an unfinished build; where there is one already, remove what that build has left."""
+    try:
+        if building.exists():
+            log.warning("%s: a process was killed while it built engines here; they are built anew", cache)
+            for file in cache.iterdir():
+                if file.is_file() and file.name != "lock":
+                    file.unlink()
+        building.touch()
+    except OSError as err:
+        raise OutputError(f"{cache}: cannot be used for engines ({err.strerror or err})") from err
 
 
 def _make(cache: Path) -> None:

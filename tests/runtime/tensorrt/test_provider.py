@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -250,3 +251,20 @@ def test_one_process_at_a_time_builds_into_a_cache(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(build, range(50)))
+
+
+def test_half_an_engine_of_a_killed_process_is_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = tmp_path / "cache"
+    with tensorrt_provider.alone_in(cache):
+        (cache / "whole.engine").write_bytes(b"whole")
+    with tensorrt_provider.alone_in(cache):
+        assert (cache / "whole.engine").exists()
+    script = (
+        "import os, sys; from pathlib import Path; from mirrorkit.runtime.tensorrt.provider import alone_in\n"
+        "with alone_in(Path(sys.argv[1])):\n    Path(sys.argv[1], 'half.engine').touch(); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, cache], check=False).returncode == -9
+    assert (cache / "half.engine").exists()
+    with tensorrt_provider.alone_in(cache):
+        assert {file.name for file in cache.iterdir()} == {"lock", "building"}
+    assert "a process was killed while it built engines here" in caplog.text
