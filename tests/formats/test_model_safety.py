@@ -31,6 +31,7 @@ def folder(tiny: Path, tmp_path: Path) -> Path:
 
 def edit(file: Path, **values: Any) -> object:
     old = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    file.parent.mkdir(exist_ok=True)
     return file.write_text(json.dumps({**old, **values}), encoding="utf-8")
 
 
@@ -74,7 +75,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         r"processor_config\.json: auto_map: AutoProcessor: 'evil\.Evil' is code",
     ),
     "a module's class": (
-        lambda f: ((f / "9_Own").mkdir(), edit(f / "9_Own" / "config.json", auto_map={"AutoModel": "evil.Evil"})),
+        lambda f: edit(f / "9_Own" / "config.json", auto_map={"AutoModel": "evil.Evil"}),
         r"9_Own/config\.json: auto_map: AutoModel: 'evil\.Evil' is code",
     ),
     "a kernel from the hub": (
