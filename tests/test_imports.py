@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "correlation": set[str](),
     "assets": set[str](),
     "text": BASE,
-    "formats": BASE | {"text"},
+    "formats": BASE | {"publish", "text"},
     "machine": BASE | {"formats"},
     "terminal": {"errors", "foreign", "formats", "progress"},
     "model": DATA | {"assets", "publish"},

@@ -16,7 +16,8 @@ export async function open() {
   const ready = performance.now();
   let counted = 0;
   const counting = async (path) => {
-    const bytes = await read(`bundle/${path}`);
+    const spelled = path.split("/").map(encodeURIComponent).join("/"); // or %2e%2e would be a step back
+    const bytes = await read(`bundle/${spelled}`);
     counted += bytes.byteLength;
     return bytes;
   };

@@ -1,10 +1,9 @@
 // A bundle in JavaScript: text in, vectors out. The graph pools and normalises, so nothing here does.
 // It knows neither browser nor node: whoever opens a bundle says how to read its files and how to start a session.
+import { checkManifest, parseJson } from "./fields.mjs";
 import { dot, promptOf, readUsage, similarityOf, unit } from "./usage.mjs";
 
 const SCHEMA_VERSION = 2;
-// What a manifest may say: mirrorkit/formats/fields.py. Least and most.
-const BOUNDS = { dim: [1, 2 ** 16], max_length: [1, 2 ** 20], pad_token_id: [0, 2 ** 31 - 1] };
 const POOLED = "sentence_embedding";
 // Of bundles that were written before they told it: PREFERENCE of mirrorkit/formats/bundle.py.
 const USUAL_PREFERENCE = {
@@ -25,10 +24,10 @@ export class BundleError extends Error {
  * `Tokenizer` is the class of @huggingface/tokenizers. Throws BundleError for a folder that cannot be used.
  */
 export async function openBundle({ read, backend, Tokenizer }) {
-  const manifest = checked(parse(await read("mirrorkit.json"), "mirrorkit.json"));
+  const manifest = readManifest(await read("mirrorkit.json"));
   const bytes = await readFiles(read, manifest, ["tokenizer.json", "tokenizer_config.json"]);
   const settings = [...bytes].map(([path, content]) => parse(content, path));
-  const usage = readUsage(manifest, (what) => new BundleError(`mirrorkit.json: ${what}`));
+  const usage = readUsage(manifest);
   return new Bundle(manifest, usage, read, backend, toIds(Tokenizer, settings, manifest.max_length, usage.side));
 }
 
@@ -84,9 +83,10 @@ class Bundle {
   choose(wanted) {
     const { variants, preference } = this.manifest;
     const names = preference?.[this.backend.device] ?? USUAL_PREFERENCE[this.backend.device];
-    const fits = (name) => variants[name] && (wanted === "auto" || wanted === variants[name].precision);
+    const fits = (name) =>
+      Object.hasOwn(variants, name) && (wanted === "auto" || wanted === variants[name].precision);
     const name = names.find(fits) ?? wanted;
-    if (!variants[name])
+    if (!Object.hasOwn(variants, name))
       throw new BundleError(`variant ${wanted}: this bundle holds ${this.variants.join(", ") || "none"}`);
     return name;
   }
@@ -98,8 +98,10 @@ class Bundle {
 
   /** Return an Encoder of exactly this one of `variants`. */
   async open(name) {
-    const variant = this.manifest.variants[name];
-    if (!variant) throw new BundleError(`variant ${name}: this bundle holds ${this.variants.join(", ") || "none"}`);
+    const { variants } = this.manifest;
+    if (!Object.hasOwn(variants, name))
+      throw new BundleError(`variant ${name}: this bundle holds ${this.variants.join(", ") || "none"}`);
+    const variant = variants[name];
     const bytes = await readFiles(this.read, this.manifest, this.files(name));
     let session;
     try {
@@ -172,24 +174,18 @@ export function firstLine(error) {
   return String(error?.message ?? error).split("\n")[0];
 }
 
-function checked(manifest) {
+/** Return the manifest in these bytes. Throws BundleError for one that is malformed or written by a newer release. */
+export function readManifest(bytes) {
+  const manifest = parse(bytes, "mirrorkit.json");
   const bad = (what) => new BundleError(`mirrorkit.json: ${what}`);
   const version = manifest?.schema_version;
-  if (!Number.isInteger(version)) throw bad("no schema_version in it");
+  if (!Number.isInteger(version) || version < 1) throw bad("no schema_version in it");
   if (version > SCHEMA_VERSION) throw bad(`schema ${version}, this page reads up to ${SCHEMA_VERSION}`);
-  for (const [key, [least, most]] of Object.entries(BOUNDS)) {
-    const value = manifest[key];
-    if (!(Number.isInteger(value) && least <= value && value <= most))
-      throw bad(`${key} must be a whole number of ${least} to ${most}`);
+  try {
+    checkManifest(manifest);
+  } catch (error) {
+    throw bad(firstLine(error));
   }
-  if (manifest.pooling === "mean-padded") throw bad("pooling mean-padded needs padding that is not added here");
-  const { variants, files } = manifest;
-  if (!variants || !files || !Object.keys(variants).length) throw bad("no variants or no files in it");
-  for (const [name, { file, data_files: more }] of Object.entries(variants))
-    for (const path of [file, ...more])
-      if (!Object.hasOwn(files, path)) throw bad(`variant ${name} needs ${path}, which is not among its files`);
-  for (const [device, names] of Object.entries(manifest.preference ?? {}))
-    if (!Array.isArray(names)) throw bad(`preference for ${device} must be a list of names`);
   return manifest;
 }
 
@@ -197,10 +193,8 @@ function checked(manifest) {
 async function readFiles(read, manifest, paths) {
   const found = new Map();
   for (const path of paths) {
+    if (!Object.hasOwn(manifest.files, path)) throw new BundleError(`${path}: not among the files of mirrorkit.json`);
     const record = manifest.files[path];
-    if (!record) throw new BundleError(`${path}: not among the files of mirrorkit.json`);
-    if (path.split(/[/\\]/).includes("..") || /^[/\\]|:/.test(path))
-      throw new BundleError(`${path}: leads out of the bundle`);
     const bytes = await read(path);
     if (bytes.byteLength !== record.bytes)
       throw new BundleError(`${path}: has ${bytes.byteLength} bytes, mirrorkit.json says ${record.bytes}`);
@@ -218,7 +212,7 @@ async function sha256(bytes) {
 
 function parse(content, name) {
   try {
-    return JSON.parse(typeof content === "string" ? content : new TextDecoder().decode(content));
+    return typeof content === "string" ? JSON.parse(content) : parseJson(content);
   } catch (error) {
     throw new BundleError(`${name}: not readable as JSON (${firstLine(error)})`, { cause: error });
   }

@@ -1,24 +1,12 @@
 // How texts go into a model and what can be said of its vectors: mirrorkit/formats/usage.py in JavaScript.
 
-const SIMILARITIES = ["cosine", "dot", "euclidean", "manhattan"];
 const ALWAYS = { query: "", document: "" }; // prompts that every model has
 
-/** Return what a manifest says of prompts and vectors; what older ones do not say is as it was. `bad(what)` makes the
- * error for what cannot be. */
-export function readUsage(manifest, bad) {
+/** Return what a manifest, checked by fields.mjs, says of prompts and vectors; what older ones do not say is as it was. */
+export function readUsage(manifest) {
   const { prompts = {}, default_prompt: byDefault = null, include_prompt: includePrompt = true } = manifest;
-  const { truncation_side: side = "right", similarity = "cosine", normalized = true } = manifest;
-  const isObject = prompts !== null && typeof prompts === "object" && !Array.isArray(prompts);
-  if (!isObject || !Object.values(prompts).every((text) => typeof text === "string"))
-    throw bad("prompts must be an object of strings");
-  const known = { ...ALWAYS, ...prompts };
-  if (byDefault !== null && !Object.hasOwn(known, byDefault))
-    throw bad(`default_prompt ${byDefault} is none of the prompts`);
-  for (const [key, value] of Object.entries({ include_prompt: includePrompt, normalized }))
-    if (typeof value !== "boolean") throw bad(`${key} must be true or false`);
-  if (!["right", "left"].includes(side)) throw bad("truncation_side must be right or left");
-  if (!SIMILARITIES.includes(similarity)) throw bad(`similarity must be one of ${SIMILARITIES.join(", ")}`);
-  return { prompts, known, byDefault, includePrompt, side, similarity, normalized };
+  const { truncation_side: side = "right", similarity = "cosine", normalized } = manifest;
+  return { prompts, known: { ...ALWAYS, ...prompts }, byDefault, includePrompt, side, similarity, normalized };
 }
 
 /** Return what to put before a text: `prompt`, else the one called `promptName`, else the default one. */

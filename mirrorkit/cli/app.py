@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from mirrorkit.cli.bench import bench
@@ -16,8 +18,18 @@ from mirrorkit.cli.finetune import finetune, recipes
 from mirrorkit.cli.operators import operators
 from mirrorkit.cli.push import push
 from mirrorkit.cli.triton import triton
+from mirrorkit.terminal.boundary import output_boundary
 
-app = typer.Typer(
+
+class App(typer.Typer):
+    """The command line, whose help may meet a full disk as well."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with output_boundary():
+            return super().__call__(*args, **kwargs)
+
+
+app = App(
     name="mirrorkit",
     help="Turn a masked language model into a sentence or word encoder, from raw text alone.",
     no_args_is_help=True,

@@ -24,6 +24,7 @@ from mirrorkit.formats.files import is_file_within, is_within, sha256_of
 from mirrorkit.formats.json_file import check_version, read_json
 from mirrorkit.formats.model_folder import pooling_name, poolings_of
 from mirrorkit.formats.usage import Usage, usage_from
+from mirrorkit.publish import repair
 
 SCHEMA_VERSION = 2
 MANIFEST = "mirrorkit.json"
@@ -167,19 +168,17 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
     """Read `mirrorkit.json`.
 
     Of a bundle that was pulled or kept in part the variants are those whose files are here, the others are `absent`;
-    with `complete` all are taken for here. Raises BundleError when the manifest is missing or malformed, was written by
+    with `complete` all are taken for here. Where a run was killed while it put the folder into its place, that is
+    completed first. Raises BundleError when the manifest is missing or malformed, was written by
     a newer release, or names a path outside the folder. What a file holds is left to `check_file`.
     """
     manifest = folder / MANIFEST
-    if not manifest.exists():
-        raise BundleError(f"{folder}: no {MANIFEST} in it, so this is not a bundle; make one: mirrorkit export")
-    raw = read_json(manifest, BundleError)
-    check_version(manifest, raw, SCHEMA_VERSION, BundleError)
+    repair(folder)
     try:
-        bundle = _parse(folder, raw)
+        bundle = _parse(folder, _manifest_of(folder))
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as err:
         raise BundleError(f"{manifest}: malformed ({type(err).__name__}: {err})") from err
-    for name in bundle.files:
+    for name in bundle.files:  # links too
         inside(folder, name)
     for variant in bundle.variants.values():
         for name in (variant.file, *variant.data_files):
@@ -194,6 +193,18 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
     }
     here = {name: variant for name, variant in bundle.variants.items() if name not in absent}
     return replace(bundle, variants=here, absent=absent)
+
+
+def _manifest_of(folder: Path) -> dict[str, Any]:
+    """Return what mirrorkit.json holds, of a schema that is known."""
+    manifest = folder / MANIFEST
+    if not manifest.exists():
+        raise BundleError(f"{folder}: no {MANIFEST} in it, so this is not a bundle; make one: mirrorkit export")
+    if not is_within(folder, MANIFEST):
+        raise BundleError(f"{manifest}: is a link that leads out of the folder; put the file itself there")
+    raw = read_json(manifest, BundleError, standard=True)
+    check_version(manifest, raw, SCHEMA_VERSION, BundleError)
+    return dict(raw)
 
 
 def record_files(folder: Path) -> dict[str, FileRecord]:
@@ -230,6 +241,7 @@ def _check_size(bundle: Bundle, name: str, record: FileRecord) -> None:
 
 
 def _parse(folder: Path, raw: dict[str, Any]) -> Bundle:
+    fields.check_shape(raw)
     return Bundle(
         folder=folder,
         architecture=fields.text(raw, "architecture"),
@@ -240,11 +252,11 @@ def _parse(folder: Path, raw: dict[str, Any]) -> Bundle:
         files={name: _record(name, r) for name, r in fields.entries(raw, "files").items()},
         provenance=dict(fields.entries(raw, "provenance")),
         width=fields.whole(raw, "width", fields.WIDEST) if "width" in raw else 0,
-        pools_only=raw.get("pools_only", True) is True,
+        pools_only=fields.flag(raw, "pools_only", True),
         scalar_ranges=fields.ranges(raw, "scalar_ranges", raw["dim"]),
         preference={
             fields.as_text(device, "preference"): fields.texts(names, f"preference for {device}")
-            for device, names in raw.get("preference", {}).items()
+            for device, names in (fields.entries(raw, "preference") if "preference" in raw else {}).items()
         },
         pooling=pooling_name(poolings_of(fields.text(raw, "pooling", fields.LONGEST_TEXT))),
         usage=usage_from(raw),
@@ -252,7 +264,7 @@ def _parse(folder: Path, raw: dict[str, Any]) -> Bundle:
 
 
 def _variant(name: str, raw: Mapping[str, Any]) -> Variant:
-    file = fields.text(raw, "file", fields.LONGEST_PATH)
+    file = fields.path(raw["file"], "file")
     if not file.endswith(".onnx"):
         raise ValueError(f"variant {fields.as_text(name, 'variant')}: {file!r} is not an .onnx file")
     return Variant(
@@ -260,11 +272,14 @@ def _variant(name: str, raw: Mapping[str, Any]) -> Variant:
         file,
         Precision(raw["precision"]),
         Graph(raw["graph"]),
-        fields.texts(raw["data_files"], "data_files", fields.LONGEST_PATH),
+        tuple(
+            fields.path(name, "data_files")
+            for name in fields.texts(raw["data_files"], "data_files", fields.LONGEST_PATH)
+        ),
         dict(fields.entries(raw, "report")),
     )
 
 
 def _record(name: str, raw: Mapping[str, Any]) -> FileRecord:
-    fields.as_text(name, "name of a file", fields.LONGEST_PATH)
+    fields.path(name, "files")
     return FileRecord(fields.digest(raw, "sha256"), fields.whole(raw, "bytes", fields.LARGEST_FILE))

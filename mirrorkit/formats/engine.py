@@ -19,6 +19,7 @@ from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, Bundle, Precision, insid
 from mirrorkit.formats.files import is_within, sha256_of
 from mirrorkit.formats.json_file import check_version, object_or_empty, read_json
 from mirrorkit.formats.profiles import Profile
+from mirrorkit.publish import repair
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -191,7 +192,11 @@ def is_engine(folder: Path) -> bool:
 
 
 def read_engine(folder: Path) -> Engine:
-    """Read manifest.json; raises BundleError where it is missing, malformed, newer than this, or not an engine's."""
+    """Read manifest.json; raises BundleError where it is missing, malformed, newer than this, or not an engine's.
+
+    Where a run was killed while it put the folder into its place, that is completed first.
+    """
+    repair(folder)
     if folder.is_file():
         raise BundleError(f"{folder}: is a file; give the folder that mirrorkit engine wrote, with its {MANIFEST}")
     manifest = folder / MANIFEST
@@ -201,7 +206,7 @@ def read_engine(folder: Path) -> Engine:
         )
     if not is_within(folder, MANIFEST):
         raise BundleError(f"{manifest}: is a link that leads out of the folder; put the file itself there")
-    raw = read_json(manifest, BundleError)
+    raw = read_json(manifest, BundleError, standard=True)
     if not isinstance(raw, dict) or raw.get("kind") != KIND:
         raise BundleError(f"{manifest}: not a mirrorkit engine; make one: mirrorkit engine BUNDLE -o DIR")
     check_version(manifest, raw, SCHEMA_VERSION, BundleError)
@@ -224,6 +229,7 @@ def write_engine(engine: Engine) -> None:
 
 
 def _parse(folder: Path, raw: dict[str, Any]) -> Engine:
+    fields.check_shape(raw)
     profiles = tuple(Profile.parse(text) for text in fields.texts(raw["profiles"], "profiles"))
     if not profiles:
         raise ValueError("no profiles")

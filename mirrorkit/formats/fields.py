@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Ranges = tuple[tuple[float, ...], tuple[float, ...]]  # the lowest values and the highest ones
@@ -17,7 +18,9 @@ WIDEST = 1 << 16  # numbers in a vector
 LONGEST_INPUT = 1 << 20  # tokens
 LARGEST_ID = (1 << 31) - 1  # of a token; what an int32 holds, as some runtimes take
 LARGEST_NUMBER = 1e30  # of a component of a vector
+DEEPEST = 64  # lists and objects within one another
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def whole(raw: Mapping[str, Any], key: str, most: int, least: int = 0) -> int:
@@ -38,6 +41,46 @@ def as_text(value: object, what: str, most: int = LONGEST_NAME) -> str:
     if not isinstance(value, str) or len(value) > most or any(ord(c) < 32 or ord(c) == 127 for c in value):
         raise ValueError(f"{what} must be a text of at most {most} characters, is {shown(value)}")
     return value
+
+
+def path(value: object, what: str) -> str:
+    """Return the path of a file in the folder, with forward slashes and no step back; raises ValueError.
+
+    Where its links lead is for who opens it to see.
+    """
+    name = as_text(value, what, LONGEST_PATH)
+    if not name or "\\" in name or name.startswith("/") or _DRIVE.match(name) or ".." in name.split("/"):
+        raise ValueError(f"{what}: the path {shown(name)} leads out of the bundle")
+    return name
+
+
+def flag(raw: Mapping[str, Any], key: str, default: bool | None = None) -> bool:
+    """Return true or false, `default` where there is no such key; raises ValueError for anything else."""
+    value = raw[key] if default is None else raw.get(key, default)
+    if not isinstance(value, bool):
+        raise ValueError(f"{key} must be true or false, is {shown(value)}")
+    return value
+
+
+def choice(raw: Mapping[str, Any], key: str, choices: Sequence[str], default: str | None = None) -> str:
+    """Return one of `choices`, `default` where there is no such key; raises ValueError for anything else."""
+    value = raw[key] if default is None else raw.get(key, default)
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{key} must be one of {', '.join(choices)}, is {shown(value)}")
+    return value
+
+
+def check_shape(value: dict[str, Any]) -> None:
+    """Raise ValueError for what is nested more than `DEEPEST` deep, and for numbers that are no finite double."""
+    level: list[Any] = [value]
+    for _ in range(DEEPEST):
+        children = [child for outer in level for child in (outer.values() if isinstance(outer, dict) else outer)]
+        if any(isinstance(child, (int, float)) and not abs(child) <= sys.float_info.max for child in children):
+            raise ValueError("numbers must be finite")
+        level = [child for child in children if isinstance(child, (dict, list))]
+        if not level:
+            return
+    raise ValueError(f"nested more than {DEEPEST} deep")
 
 
 def digest(raw: Mapping[str, Any], key: str) -> str:

@@ -14,8 +14,11 @@ _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 LARGEST = 1 << 28  # bytes; the longest vocabularies take some 30 MB
 
 
-def read_json(file: Path, error: type[MirrorkitError] = ModelError) -> Any:
-    """Return the parsed file; raises `error` where it is missing, unreadable, too large or malformed."""
+def read_json(file: Path, error: type[MirrorkitError] = ModelError, *, standard: bool = False) -> Any:
+    """Return the parsed file; raises `error` where it is missing, unreadable, too large or malformed.
+
+    With `standard` NaN and infinity are malformed, which Python reads and JSON does not have.
+    """
     try:
         about = file.stat()
         if not stat.S_ISREG(about.st_mode):  # reading a pipe or a device might never end
@@ -24,7 +27,7 @@ def read_json(file: Path, error: type[MirrorkitError] = ModelError) -> Any:
         if size > LARGEST:
             raise error(f"{file}: has {size:,} bytes; only JSON files of at most {LARGEST:,} bytes are read")
         text = file.read_text(encoding="utf-8")
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse if standard else None)
         if _HALF.search(text):  # half a surrogate pair may be escaped here, but can be written nowhere
             json.dumps(value, ensure_ascii=False).encode()
         return value
@@ -38,6 +41,10 @@ def read_json(file: Path, error: type[MirrorkitError] = ModelError) -> Any:
         raise error(f"{file}: not a readable JSON file ({err})") from err
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
 def read_object(file: Path, error: type[MirrorkitError] = ModelError) -> dict[str, Any]:
     """Return the parsed file, which must hold an object; raises `error` as `read_json` does."""
     value = read_json(file, error)
@@ -47,10 +54,10 @@ def read_object(file: Path, error: type[MirrorkitError] = ModelError) -> dict[st
 
 
 def check_version(file: Path, raw: Any, newest: int, error: type[MirrorkitError] = ModelError) -> None:
-    """Raise `error` unless `raw`, what is in the file, has a `schema_version` of at most `newest`."""
+    """Raise `error` unless `raw`, what is in the file, has a `schema_version` from 1 to `newest`."""
     version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if type(version) is not int:
-        raise error(f"{file}: schema_version must be a whole number, is {version!r}")
+    if type(version) is not int or version < 1:
+        raise error(f"{file}: schema_version must be a whole number above 0, is {version!r}")
     if version > newest:
         raise error(f"{file}: schema_version {version}, this mirrorkit reads up to {newest}; upgrade mirrorkit")
 

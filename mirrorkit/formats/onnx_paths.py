@@ -39,8 +39,10 @@ class _Field(NamedTuple):
     end: int  # where its bytes end; `start` for a number
 
 
-def check_graph_paths(source: Path | bytes) -> None:
-    """Raise BundleError for a graph with weights in files that are missing or lie outside the graph's own folder.
+def check_graph_paths(source: Path | bytes) -> tuple[Path, ...]:
+    """Return the further files that a graph's weights lie in.
+
+    Raises BundleError for a graph with weights in files that are missing or lie outside the graph's own folder.
 
     Graphs that name ready-made binaries to run, and files that are not ONNX at all, are refused as well. A graph
     given as bytes has no folder, so that it may name no file.
@@ -48,7 +50,7 @@ def check_graph_paths(source: Path | bytes) -> None:
     name = "a graph in memory" if isinstance(source, bytes) else str(source)
     if isinstance(source, bytes):
         _check(source, None, name)
-        return
+        return ()
     if source.suffix == ".ort":  # ONNX Runtime would take it for its own format, which is not looked through here
         raise BundleError(f"{name}: is in ONNX Runtime's own format; only .onnx files are opened")
     try:
@@ -56,24 +58,27 @@ def check_graph_paths(source: Path | bytes) -> None:
             if not source.stat().st_size:
                 raise BundleError(f"{name}: is empty")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                _check(data, source.parent, name)
+                return tuple(source.parent / location for location in _check(data, source.parent, name))
     except FileNotFoundError as err:
         raise BundleError(f"{name}: no such file") from err
     except (OSError, ValueError) as err:
         raise BundleError(f"{name}: cannot be read ({getattr(err, 'strerror', None) or err})") from err
 
 
-def _check(data: _Data, folder: Path | None, name: str) -> None:
+def _check(data: _Data, folder: Path | None, name: str) -> list[str]:
     # Without these very bytes there is nothing to find; with them they may still be part of a weight.
     if data.find(b"location") < 0 and data.find(b"EPContext") < 0:
-        return
+        return []
+    found = {}
     try:
         for location in _locations(data, name):
             if folder is None or not is_file_within(folder, location):
                 shown = location if len(location) < 200 else location[:200] + "…"
                 raise BundleError(f"{name}: reads weights from {shown!r}, which is not a file in its folder")
+            found[location] = True
     except (_MalformedError, UnicodeDecodeError) as err:
         raise BundleError(f"{name}: not a readable ONNX file ({err})") from err
+    return list(found)
 
 
 class _MalformedError(Exception):

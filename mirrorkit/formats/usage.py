@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mirrorkit.errors import ConfigError
+from mirrorkit.formats import fields
 
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 _ALWAYS = {"query": "", "document": ""}  # prompts that every model has, as in sentence-transformers
@@ -56,22 +57,19 @@ class Usage:
 
 def usage_from(raw: Mapping[str, Any]) -> Usage:
     """Return what a manifest says; raises ValueError for what cannot be. What older ones do not say is as it was."""
-    prompts, default = raw.get("prompts", {}), raw.get("default_prompt")
-    if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
-        raise ValueError(f"prompts must be an object of strings, is {prompts!r}")
-    if default is not None and default not in {**_ALWAYS, **prompts}:
-        raise ValueError(f"default_prompt {default!r} is not one of the prompts")
-    for key in ("normalized", "include_prompt"):
-        if not isinstance(raw.get(key, True), bool):
-            raise ValueError(f"{key} must be true or false, is {raw[key]!r}")
-    for key, choices in (("similarity", SIMILARITIES), ("truncation_side", ("right", "left"))):
-        if raw.get(key, choices[0]) not in choices:
-            raise ValueError(f"{key} must be one of {', '.join(choices)}, is {raw[key]!r}")
+    prompts = fields.entries(raw, "prompts") if "prompts" in raw else {}
+    for name, text in prompts.items():
+        fields.as_text(name, "name of a prompt", fields.LONGEST_PATH)
+        if not isinstance(text, str) or len(text) > fields.LONGEST_TEXT:  # it may have lines
+            raise ValueError(f"prompts must be an object of strings, is {fields.shown(prompts)}")
+    default = raw.get("default_prompt")
+    if default is not None and (not isinstance(default, str) or default not in {**_ALWAYS, **prompts}):
+        raise ValueError(f"default_prompt {fields.shown(default)} is not one of the prompts")
     return Usage(
         prompts,
         default,
-        raw.get("include_prompt", True),
-        raw.get("truncation_side", "right"),
-        raw["normalized"],
-        raw.get("similarity", SIMILARITIES[0]),
+        fields.flag(raw, "include_prompt", True),
+        fields.choice(raw, "truncation_side", ("right", "left"), "right"),
+        fields.flag(raw, "normalized"),
+        fields.choice(raw, "similarity", SIMILARITIES, SIMILARITIES[0]),
     )

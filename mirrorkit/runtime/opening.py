@@ -63,10 +63,12 @@ def choose_variant(bundle: Bundle, wanted: str, device: str, *, verify: bool) ->
     for name in (chosen.file, *chosen.data_files, TOKENIZER):
         check_file(bundle, name, hashed=verify)
     if not verify:
-        log.warning(
-            "%s: files are not checked against their recorded hashes, so damage and tampering go unnoticed", folder
-        )
+        _tell_unverified(folder)
     return open_variant(bundle, chosen)
+
+
+def _tell_unverified(folder: Path) -> None:
+    log.warning("%s: files are not checked against their recorded hashes, so damage and tampering go unnoticed", folder)
 
 
 def open_variant(bundle: Bundle, chosen: Variant) -> Opened:
@@ -105,6 +107,8 @@ def plain_instead(folder: Path, opened: Opened, device: str, *, verify: bool) ->
 def open_for_engine(bundle: Bundle, engine: Path, max_length: int, *, verify: bool) -> Opened:
     """Return what feeds `engine`, the file of an engine that takes `max_length` tokens, from the bundle it is of."""
     check_file(bundle, TOKENIZER, hashed=verify)
+    if not verify:
+        _tell_unverified(engine.parent)
     return Opened(
         variant="tensorrt",
         file=engine,

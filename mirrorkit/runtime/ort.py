@@ -20,7 +20,8 @@ DEVICES = ("cpu", "cuda")
 CPU = "CPUExecutionProvider"
 SPIN_MICROSECONDS = 20  # longer than the gaps between operators, shorter than anything else is kept waiting for
 _TIMED_SPINNING = (1, 26)  # the release of ONNX Runtime whose threads can spin for a set time; older ones ignore it
-_LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # sessions that a forked child would inherit
+# Sessions that a forked child would inherit, and the files beside the graph that each has mapped into its memory.
+_LIVE: weakref.WeakKeyDictionary[Any, tuple[Path, ...]] = weakref.WeakKeyDictionary()
 _FATAL = 4  # severity from which ONNX Runtime logs; whatever goes wrong is raised as an error
 
 
@@ -64,15 +65,20 @@ def _options(ort: ModuleType, threads: int) -> Any:
 
 def _start(ort: ModuleType, source: Path | bytes, options: Any, providers: list[Any]) -> Any:
     """Make the session. Left to fall back to the CPU, ONNX Runtime would print that on stdout and go on."""
-    check_graph_paths(source)
+    data = check_graph_paths(source)
     try:
         where = source if isinstance(source, bytes) else str(source)
         handle = ort.InferenceSession(where, options, providers=providers, enable_fallback=0)
     except Exception as err:  # ONNX Runtime's own types have no common base
         name = "a graph in memory" if isinstance(source, bytes) else source
         raise BundleError(f"{name}: cannot be opened by ONNX Runtime {ort.__version__} ({first_line(err)})") from err
-    _LIVE.add(handle)
+    _LIVE[handle] = data
     return handle
+
+
+def data_files(handle: Any) -> tuple[Path, ...]:
+    """Return the files beside the graph that a session has its weights from."""
+    return _LIVE[handle]
 
 
 def _keep_inherited() -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mirrorkit.errors import BundleError, ConfigError, first_line
 from mirrorkit.machine.cores import default_threads
-from mirrorkit.runtime.ort import check_device, open_for_batches
+from mirrorkit.runtime.ort import check_device, data_files, open_for_batches
 from mirrorkit.text.ragged import Floats, Ints
 
 if TYPE_CHECKING:
@@ -94,8 +94,10 @@ class OnnxSession:
         self._for_callers: OnnxSession | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._stamp = _stamp(file)
+        stamp = _stamp(file)
         self._handle = self._open()
+        self._data = {path: _stamp(path) for path in data_files(self._handle)}  # which ONNX Runtime maps, not reads
+        self._stamps = {file: stamp, **self._data}
         self.signature = Signature(_ports(self._handle.get_inputs()), _ports(self._handle.get_outputs()))
         pooled = self.signature.pooled
         self._pooled = pooled.name if pooled else None
@@ -130,13 +132,17 @@ class OnnxSession:
         if "token_type_ids" in self._kinds:
             feeds["token_type_ids"] = np.zeros_like(input_ids)
         typed = {name: feeds[name].astype(kind, copy=False) for name, kind in self._kinds.items()}
+        self._check_data()
         try:
             if self.device == "cuda":
-                return _run_bound(self._handle, names, typed)
-            return list(self._handle.run(names, typed))
+                found = _run_bound(self._handle, names, typed)
+            else:
+                found = list(self._handle.run(names, typed))
         except Exception as err:  # ONNX Runtime's own types have no common base
             shape = " x ".join(map(str, input_ids.shape))
             raise BundleError(f"{self.file}: failed on a batch of {shape} tokens ({first_line(err)})") from err
+        self._check_data()
+        return found
 
     def check_inputs(self) -> None:
         """Raise BundleError for a graph that takes anything but token ids, their mask and their types."""
@@ -154,9 +160,23 @@ class OnnxSession:
         with self._lock:
             if self._for_callers is None:
                 # With another file in its place by now, this one has to do: slower, and with the same vectors.
-                same = _stamp(self.file) == self._stamp
+                same = self._is_the_same()
                 self._for_callers = OnnxSession(self.file, self.device, 1) if same else self
             return self._for_callers
+
+    def _is_the_same(self) -> bool:
+        """Return whether the files on the disk are those that were opened."""
+        return all(_stamp(path) == stamp for path, stamp in self._stamps.items())
+
+    def _check_data(self) -> None:
+        """Raise BundleError where somebody has written into a file of weights, which is mapped into memory.
+
+        One that another file has taken the place of is still there for those who have it mapped.
+        """
+        for path, before in self._data.items():
+            now = _stamp(path)
+            if before and now and now[:2] == before[:2] and now != before:
+                raise BundleError(f"{path}: has been written into since it was opened; open the bundle anew")
 
     def _open(self) -> Any:
         return open_for_batches(self.file, self.device, self.threads, self._tensorrt)
@@ -165,7 +185,7 @@ class OnnxSession:
         with self._lock:
             if self._pid == os.getpid():
                 return
-            if _stamp(self.file) != self._stamp:
+            if not self._is_the_same():
                 raise BundleError(f"{self.file}: has been replaced since the parent opened it; open it anew")
             self._handle = self._open()
             self._pid = os.getpid()

@@ -54,6 +54,15 @@ def boundary(words: Callable[[str], str] = str) -> Iterator[None]:
         _end(*_told(err), err)
 
 
+@contextmanager
+def output_boundary() -> Iterator[None]:
+    """Turn a standard output that takes nothing into one line, for what is printed outside of a command, as help is."""
+    try:
+        yield
+    except OSError as err:
+        _end(*_told(err), err)
+
+
 def open_standard_streams() -> None:
     """Make the standard streams usable: where one is closed, and where its encoding cannot spell every text."""
     for descriptor in range(3):

@@ -170,10 +170,9 @@ def _lead_out(bundle: Path, name: str) -> None:
     _edit(bundle, **value)
 
 
-def _link_out(bundle: Path) -> None:
-    graph = bundle / "onnx" / "model.onnx"
-    shutil.move(graph, bundle.parent / "outside.onnx")
-    graph.symlink_to(bundle.parent / "outside.onnx")
+def _link_out(file: Path, outside: Path) -> None:
+    shutil.move(file, outside)
+    file.symlink_to(outside)
 
 
 def _replace(bundle: Path, name: str, content: bytes, *, record: bool) -> None:
@@ -204,7 +203,8 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "graph recorded but wrong": lambda b: _replace(b, GRAPH, b"no graph" * 9, record=True),
     "a path out of the bundle": lambda b: _lead_out(b, "../outside.onnx"),
     "an absolute path": lambda b: _lead_out(b, str(b.parent / "outside.onnx")),
-    "a link out of the bundle": _link_out,
+    "a link out of the bundle": lambda b: _link_out(b / GRAPH, b.parent / "outside.onnx"),
+    "a manifest that is a link out of it": lambda b: _link_out(b / "mirrorkit.json", b.parent / "outside.json"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from tests.cpp.strings import AWKWARD, fuzz
 pytestmark = pytest.mark.cpp
 
 STRINGS = 3_000  # for each tokenizer; the sanitizers make it ten times slower
-TEXT_RUNS, FILE_RUNS = 100_000, 20_000  # inputs that libFuzzer tries
+TEXT_RUNS, FILE_RUNS, MANIFEST_RUNS = 100_000, 20_000, 5_000  # inputs that libFuzzer tries
 SEED = 7
+CORPUS = Path(__file__).with_name("corpus")
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +34,16 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> list[Pat
 def bundle(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch", reason="needs the export extra")
     return bundle_of(tiny, ["fp32"], tmp_path_factory)
+
+
+def unpacked(name: str, folder: Path) -> Path:
+    """Return a folder of what libFuzzer found to lead to every branch; README.md there tells how."""
+    with tarfile.open(CORPUS / f"{name}.tar.xz") as archive:
+        for entry in archive:
+            content = archive.extractfile(entry)
+            assert content is not None
+            (folder / f"found-{Path(entry.name).name}").write_bytes(content.read())
+    return folder
 
 
 @pytest.mark.slow
@@ -84,6 +96,8 @@ def test_fuzzed_tokenizer_files(
         (tmp_path / file.parent.name).mkdir(exist_ok=True)
         (tmp_path / file.parent.name / file.name).write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
     corpus = [folder for folder in tmp_path.iterdir() if folder.is_dir()]
+    (tmp_path / "found").mkdir()
+    corpus.append(unpacked("tokenizers", tmp_path / "found"))
     fuzzer = built / "tests" / "fuzz_tokenizer"
     succeed([fuzzer, f"-runs={FILE_RUNS}", f"-seed={SEED}", "-max_len=8000", *corpus])
 
@@ -93,5 +107,6 @@ def test_fuzzed_manifests(bundle: Path, tmp_path_factory: pytest.TempPathFactory
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     (corpus / "mirrorkit.json").write_bytes((bundle / "mirrorkit.json").read_bytes())
+    unpacked("manifests", corpus)
     fuzzer = built / "tests" / "fuzz_manifest"
-    succeed([fuzzer, f"-runs={FILE_RUNS}", f"-seed={SEED}", corpus], env={"TMPDIR": str(tmp_path)})
+    succeed([fuzzer, f"-runs={MANIFEST_RUNS}", f"-seed={SEED}", corpus], env={"TMPDIR": str(tmp_path)})

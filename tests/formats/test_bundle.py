@@ -74,6 +74,15 @@ def test_the_bundles_own_order_goes_first_and_older_ones_have_the_usual(tmp_path
     assert [variant.name for variant in usual.preferred("cpu")] == list(PREFERENCE["cpu"])
 
 
+def test_a_manifest_that_is_a_link_out_of_the_folder_is_not_opened(tmp_path: Path) -> None:
+    bundle_of(tmp_path, "fp32")
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / MANIFEST).symlink_to(tmp_path / MANIFEST)
+    with pytest.raises(BundleError, match=r"mirrorkit.json: is a link that leads out of the folder"):
+        read_bundle(folder)
+
+
 @pytest.mark.parametrize("wrong", [["fp32"], "fp32", {"cpu": "fp32"}, {"cpu": [1]}, {"cpu": None}])
 def test_an_order_that_is_none_is_refused(tmp_path: Path, wrong: object) -> None:
     bundle_of(tmp_path)

@@ -95,7 +95,7 @@ def test_what_is_written_is_read(engine: Engine) -> None:
     [
         (lambda m: m.update(kind="webextension"), "not a mirrorkit engine"),
         (lambda m: m.update(schema_version=99), "schema_version 99, this mirrorkit reads up to 1"),
-        (lambda m: m.update(schema_version=True), "schema_version must be a whole number, is True"),
+        (lambda m: m.update(schema_version=True), "schema_version must be a whole number above 0, is True"),
         (lambda m: m.pop("profiles"), "malformed"),
         (lambda m: m.update(profiles=[]), "no profiles"),
         (lambda m: m.update(profiles=["min=9x9,opt=1x1,max=9x9"]), "min <= opt <= max"),

@@ -31,6 +31,7 @@ def folder(tiny: Path, tmp_path: Path) -> Path:
 
 def edit(file: Path, **values: Any) -> object:
     old = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    file.parent.mkdir(exist_ok=True)
     return file.write_text(json.dumps({**old, **values}), encoding="utf-8")
 
 
@@ -69,6 +70,14 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit(f / "config.json", text_config={"auto_map": {"AutoModel": "evil.Evil"}}),
         r"auto_map: AutoModel: 'evil\.Evil' is code",
     ),
+    "a processor's class": (
+        lambda f: edit(f / "processor_config.json", auto_map={"AutoProcessor": "evil.Evil"}),
+        r"processor_config\.json: auto_map: AutoProcessor: 'evil\.Evil' is code",
+    ),
+    "a module's class": (
+        lambda f: edit(f / "9_Own" / "config.json", auto_map={"AutoModel": "evil.Evil"}),
+        r"9_Own/config\.json: auto_map: AutoModel: 'evil\.Evil' is code",
+    ),
     "a kernel from the hub": (
         lambda f: edit(f / "config.json", attn_implementation="someone/kernel"),
         "attn_implementation 'someone/kernel' would be fetched and run",
@@ -86,6 +95,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: (link(f / "part.safetensors", "../secret.safetensors"), index(f, "part.safetensors")),
         "(is a link that leads out|not a file in the model's folder)",
     ),
+    "weights in and out again": (lambda f: index(f, "x/../../secret.safetensors"), "not a file in the model's folder"),
     "pickled weights": (lambda f: index(f, "pytorch_model.bin"), "never a pickled file"),
     "pickled weights by name": (
         lambda f: edit(f / "config.json", transformers_weights="pytorch_model.bin"),

@@ -86,7 +86,7 @@ def spoilt(**changes: Any) -> dict[str, Any]:
 
 DAMAGED: dict[str, tuple[object, str]] = {
     "a list": ([], "schema_version must be a whole number"),
-    "no version": ({}, "schema_version must be a whole number, is None"),
+    "no version": ({}, "schema_version must be a whole number above 0, is None"),
     "a newer version": (spoilt(schema_version=99), "schema_version 99, this mirrorkit reads up to 1; upgrade"),
     "a key missing": ({k: v for k, v in plain(RECORD).items() if k != "steps"}, "steps is missing"),
     "a number as text": (spoilt(steps="3"), "steps must be a whole number, is '3'"),

@@ -47,7 +47,7 @@ def test_a_manifest_of_the_first_schema_reads_as_before() -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"prompts": ["query"]}, "prompts must be an object of strings"),
+        ({"prompts": ["query"]}, "prompts must be an object"),
         ({"default_prompt": "passage"}, "default_prompt 'passage' is not one of the prompts"),
         ({"normalized": 1}, "normalized must be true or false, is 1"),
         ({"similarity": "maxsim"}, "similarity must be one of cosine, dot, euclidean, manhattan, is 'maxsim'"),

@@ -67,6 +67,19 @@ def of_bundle(inputs: Path, place: Path, rng: random.Random) -> tuple[str, list[
     return told, rng.choices(commands, [4, 4, 4, 1, 2])[0]
 
 
+def of_foreign(inputs: Path, place: Path, rng: random.Random) -> tuple[str, list[Any]]:
+    """Spoil a folder of the kind that others export."""
+    folder = copied(inputs / "bundle", place)
+    (folder / "mirrorkit.json").unlink()
+    told = spoil(folder, rng)
+    commands = [
+        ["encode", folder, inputs / "texts.txt", "-o", place / "out.npy", "--threads", 1],
+        ["similarity", folder, "one", "two"],
+        ["check", folder],
+    ]
+    return told, rng.choice(commands)
+
+
 def of_model(inputs: Path, place: Path, rng: random.Random) -> tuple[str, list[Any]]:
     folder = copied(inputs / "model", place)
     return spoil(folder, rng), ["eval", folder, "--lexical", inputs / "words.tsv", "--device", "cpu"]
@@ -103,6 +116,7 @@ def of_report(inputs: Path, place: Path, rng: random.Random) -> tuple[str, list[
 
 KINDS = {
     "bundle": of_bundle,
+    "foreign": of_foreign,
     "model": of_model,
     "encoder": of_sentence_model,
     "texts": of_texts,

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from mirrorkit.errors import OutputError
+from mirrorkit.errors import BundleError, OutputError
+from mirrorkit.formats.bundle import read_bundle
+from mirrorkit.formats.engine import read_engine
 from mirrorkit.publish import check_file_target, check_target, publish_file, publish_folder, publishing, repair
 from mirrorkit.publish.owner import this_process
 from tests.publish.folders import NEW, model_at, publish, record, tree
@@ -74,7 +76,7 @@ def test_a_failed_swap_puts_the_old_model_back(tmp_path: Path, monkeypatch: pyte
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize("how", ["checked", "published", "read"])
+@pytest.mark.parametrize("how", ["checked", "published", "read", "read as a bundle", "read as an engine"])
 def test_a_swap_that_was_killed_half_way_is_completed_by_the_next_run_which_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
@@ -92,7 +94,11 @@ def test_a_swap_that_was_killed_half_way_is_completed_by_the_next_run_which_says
             publish(out)
         shutil.rmtree(tmp_path / f"model-{os.getpid()}")
     else:
-        assert repair(out)
+        if how == "read":
+            assert repair(out)
+        else:
+            with pytest.raises(BundleError, match="json in it, so this is not"):
+                (read_bundle if how == "read as a bundle" else read_engine)(out)
         assert not repair(out)
     assert tree(tmp_path) == {f"model/{name}": text for name, text in NEW.items()}
     assert not list(tmp_path.glob(".*"))

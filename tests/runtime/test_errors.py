@@ -116,7 +116,7 @@ def test_folders_that_are_none(tmp_path: Path, tiny: Path) -> None:
         Encoder(tiny)
 
 
-def test_a_changed_file_is_found_unless_verification_is_off(bundle: Path) -> None:
+def test_a_changed_file_is_found_unless_verification_is_off(bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = bundle / MODEL
     content = bytearray(file.read_bytes())
     place = content.index(table(4)[3].tobytes())  # a weight: the graph stays well-formed
@@ -124,7 +124,9 @@ def test_a_changed_file_is_found_unless_verification_is_off(bundle: Path) -> Non
     file.write_bytes(content)
     with pytest.raises(BundleError, match=r"model.onnx: changed or damaged \(sha256 "):
         Encoder(bundle)
+    assert "not checked" not in caplog.text
     assert Encoder(bundle, verify=False).encode(["a"]).shape == (1, 8)
+    assert f"{bundle}: files are not checked against their recorded hashes" in caplog.text
     (bundle / "tokenizer.json").write_bytes((bundle / "tokenizer.json").read_bytes()[:-1] + b" ")
     with pytest.raises(BundleError, match=r"model.onnx: changed"):
         Encoder(bundle)
@@ -157,6 +159,9 @@ def test_manifests_that_do_not_fit(bundle: Path) -> None:
         Encoder(bundle)
     outside = Variant("fp32", "../model.onnx", Precision.FP32, Graph.ONNX)
     write_manifest(described(bundle, variants={"fp32": outside}))
+    with pytest.raises(BundleError, match=r"the path '../model.onnx' leads out of the bundle"):
+        Encoder(bundle)
+    write_manifest(described(bundle, variants={"fp32": Variant("fp32", "other.onnx", Precision.FP32, Graph.ONNX)}))
     with pytest.raises(BundleError, match="not among its files"):
         Encoder(bundle)
     raw = json.loads((bundle / "mirrorkit.json").read_text(encoding="utf-8"))

@@ -111,8 +111,8 @@ def run(command: str, **env: str) -> tuple[int, str]:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
 def test_a_standard_output_that_takes_nothing_is_one_line() -> None:
-    for command in ('"$@" recipes >/dev/full', '"$@" recipes --json >/dev/full'):
-        code, said = run(command)
+    for command in ('"$@" recipes', '"$@" recipes --json', '"$@" --help', '"$@" check --help', '"$@" --version'):
+        code, said = run(f"{command} >/dev/full")
         assert (code, said.count("\n")) == (2, 1), said
         assert "standard output cannot be written (No space left on device)" in said
 

@@ -122,10 +122,10 @@ def test_the_browser_gives_what_python_gives(bundle: Path, tmp_path: Path) -> No
         ({"dim": 1 << 17}, "dim must be a whole number of 1 to 65536"),
         ({"max_length": 1 << 21}, "max_length must be a whole number of 1 to 1048576"),
         ({"pad_token_id": -1}, "pad_token_id must be a whole number of 0 to 2147483647"),
-        ({"prompts": ["query"]}, "prompts must be an object of strings"),
+        ({"prompts": ["query"]}, "prompts must be an object"),
         ({"default_prompt": "passage"}, "default_prompt passage is none of the prompts"),
         ({"similarity": "maxsim"}, "similarity must be one of cosine, dot, euclidean, manhattan"),
-        ({"truncation_side": "middle"}, "truncation_side must be right or left"),
+        ({"truncation_side": "middle"}, "truncation_side must be one of right, left"),
         ({"normalized": 1}, "normalized must be true or false"),
     ],
 )
@@ -141,6 +141,28 @@ def test_a_manifest_that_cannot_be_is_one_line(
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert complaint in line
+
+
+@pytest.mark.parametrize("name", ["mirrorkit.json", "tokenizer.json", "onnx/model.onnx", "onnx"])
+def test_node_opens_no_link_out_of_the_folder(name: str, node: str, bundle: Path, tmp_path: Path) -> None:
+    if json.loads((bundle / "mirrorkit.json").read_text(encoding="utf-8"))["similarity"] != "euclidean":
+        pytest.skip("one bundle will do")
+    folder = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    shutil.move(folder / name, tmp_path / "outside")
+    (folder / name).symlink_to(tmp_path / "outside")
+    done = run(node, NODE / "embed.mjs", folder, "a text")
+    assert done.returncode == 2
+    assert "is a link that leads out of the folder" in done.stderr
+    if name != "onnx":  # in the hub's cache files are such links
+        cached, blobs = (tmp_path / "models--a--b" / part for part in ("snapshots/1234", "blobs"))
+        blobs.mkdir(parents=True)
+        cached.parent.mkdir()
+        shutil.move(folder, cached)
+        shutil.move(tmp_path / "outside", blobs / "5678")
+        (cached / name).unlink()
+        (cached / name).symlink_to(blobs / "5678")
+        done = run(node, NODE / "embed.mjs", cached, "--variant", "fp32", "a text")
+        assert done.returncode == 0, done.stderr
 
 
 def test_options_that_cannot_be_are_one_line(node: str, bundle: Path) -> None:

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "error.hpp"
+#include "fields.hpp"
 #include "sha256.hpp"
 #include "unicode.hpp"
 
@@ -16,20 +17,9 @@ namespace {
 
 constexpr const char* manifest_name = "mirrorkit.json";
 constexpr std::int64_t schema_version = 2;
-constexpr std::uintmax_t largest_text_file = std::uintmax_t{1} << 30;
-// What a manifest may say at most: mirrorkit/formats/fields.py.
-constexpr std::int64_t widest = std::int64_t{1} << 16;         // numbers in a vector
-constexpr std::int64_t longest_input = std::int64_t{1} << 20;  // tokens
+constexpr std::uintmax_t largest_text_file = std::uintmax_t{1} << 28;  // as in Python
 // of bundles that were written before they told it: PREFERENCE of mirrorkit/formats/bundle.py
 constexpr const char* usual_preference[] = {"int8-fused", "int8", "fp32-fused", "fp32", "fp16", "int4"};
-
-std::size_t positive(const Json& value, const char* key, std::int64_t most, const std::string& name) {
-  const std::int64_t number = int_field(value, key, name);
-  if (number == 0 || number > most) {
-    bad_bundle(name + ": " + key + " must be from 1 to " + std::to_string(most) + ", is " + std::to_string(number));
-  }
-  return static_cast<std::size_t>(number);
-}
 
 }  // namespace
 
@@ -43,7 +33,7 @@ Bundle::Bundle(const std::string& folder) {
     throw Error(Status::not_found,
                 folder + ": no " + manifest_name + " in it, so this is not a bundle; make one: mirrorkit export");
   }
-  read(parse_json(read_file(folder_ / manifest_name), manifest_));
+  read(parse_json(read_file(inside(manifest_name)), manifest_));
 }
 
 void Bundle::read(const Json& value) {
@@ -52,54 +42,36 @@ void Bundle::read(const Json& value) {
     unsupported(manifest_ + ": schema " + std::to_string(version) + ", this library reads up to " +
                 std::to_string(schema_version));
   }
-  dim_ = positive(value, "dim", widest, manifest_);
-  max_length_ = positive(value, "max_length", longest_input, manifest_);
+  if (version < 1) bad_bundle(manifest_ + ": no schema_version in it");
+  check_manifest(value, manifest_);
+  dim_ = static_cast<std::size_t>(int_field(value, "dim", manifest_));
+  max_length_ = static_cast<std::size_t>(int_field(value, "max_length", manifest_));
   pad_id_ = int_field(value, "pad_token_id", manifest_);
   usage_ = read_usage(value, manifest_);
-  if (string_field(value, "pooling", manifest_) == "mean-padded") {
-    unsupported(manifest_ + ": pooling mean-padded depends on the padding of a batch; export with another");
-  }
   read_files(field(value, "files", manifest_));
   read_variants(field(value, "variants", manifest_));
   read_preference(value);
 }
 
 void Bundle::read_preference(const Json& value) {
-  if (!is_absent(value, "preference")) {
-    const Json& devices = field(value, "preference", manifest_);
-    if (!devices.is_object()) bad_bundle(manifest_ + ": preference must be an object");
-    if (!is_absent(devices, "cpu")) {
-      const Json& names = field(devices, "cpu", manifest_);
-      if (!names.is_array()) bad_bundle(manifest_ + ": preference for cpu must be a list");
-      for (const Json& name : names) {
-        if (!name.is_string()) bad_bundle(manifest_ + ": preference for cpu must be a list of names");
-        preference_.push_back(name.get<std::string>());
-      }
-      return;
-    }
+  if (!is_absent(value, "preference") && !is_absent(value["preference"], "cpu")) {
+    for (const Json& name : value["preference"]["cpu"]) preference_.push_back(name.get<std::string>());
+  } else {
+    preference_.assign(std::begin(usual_preference), std::end(usual_preference));
   }
-  preference_.assign(std::begin(usual_preference), std::end(usual_preference));
 }
 
 void Bundle::read_files(const Json& value) {
-  if (!value.is_object()) bad_bundle(manifest_ + ": files must be an object");
   for (auto item = value.begin(); item != value.end(); ++item) {
-    const Json& bytes = field(*item, "bytes", manifest_);
-    if (!bytes.is_number_unsigned()) bad_bundle(manifest_ + ": bytes of " + item.key() + " must be a whole number");
-    files_.push_back({item.key(), string_field(*item, "sha256", manifest_), bytes.get<std::uintmax_t>()});
+    inside(item.key());  // links too
+    files_.push_back({item.key(), string_field(*item, "sha256", manifest_), (*item)["bytes"].get<std::uintmax_t>()});
   }
 }
 
 void Bundle::read_variants(const Json& value) {
-  if (!value.is_object()) bad_bundle(manifest_ + ": variants must be an object");
   for (auto item = value.begin(); item != value.end(); ++item) {
     Variant variant{item.key(), string_field(*item, "precision", manifest_), string_field(*item, "file", manifest_), {}};
-    const Json& data_files = field(*item, "data_files", manifest_);
-    if (!data_files.is_array()) bad_bundle(manifest_ + ": data_files of " + item.key() + " must be a list");
-    for (const Json& file : data_files) {
-      if (!file.is_string()) bad_bundle(manifest_ + ": data_files of " + item.key() + " must be strings");
-      variant.data_files.push_back(file.get<std::string>());
-    }
+    for (const Json& file : (*item)["data_files"]) variant.data_files.push_back(file.get<std::string>());
     variants_.push_back(std::move(variant));
   }
 }

@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "error.hpp"
+#include "unicode.hpp"
 
 namespace mk {
 namespace {
 
 constexpr std::int64_t int_limit = 0x7FFFFFFF;
 constexpr std::size_t deepest = 64;  // no file of a bundle is nested as deeply
+constexpr std::size_t longest_reason = 300;
 constexpr double largest_power = 1e308;
 
 bool overflows(std::uint64_t digits, std::uint64_t digit) {
@@ -84,7 +86,12 @@ class Builder {
     return true;
   }
   bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) {
-    problem = std::string("not readable as JSON (") + error.what() + ")";
+    std::string reason = error.what();  // quotes what was read last, whatever that is
+    if (reason.size() > longest_reason) reason = reason.substr(0, longest_reason) + "...";
+    if (!unicode::is_valid_utf8(reason)) {
+      std::replace_if(reason.begin(), reason.end(), [](char c) { return c < 0; }, '?');
+    }
+    problem = "not readable as JSON (" + reason + ")";
     return false;
   }
 
@@ -125,6 +132,8 @@ class Builder {
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& name) {
+  if (text.substr(0, 3) == "\xEF\xBB\xBF") bad_bundle(name + ": begins with a byte order mark, which JSON has not");
+  if (text.find('\0') != std::string_view::npos) bad_bundle(name + ": a zero byte in it, which JSON has not");
   Builder builder;
   if (!Json::sax_parse(text.begin(), text.end(), &builder)) bad_bundle(name + ": " + builder.problem);
   return std::move(builder.root);

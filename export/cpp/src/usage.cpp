@@ -64,11 +64,7 @@ Usage read_usage(const Json& manifest, const std::string& name) {
   Usage usage;
   if (!is_absent(manifest, "prompts")) {
     const Json& prompts = field(manifest, "prompts", name);
-    if (!prompts.is_object()) bad_bundle(name + ": prompts must be an object of strings");
-    for (auto item = prompts.begin(); item != prompts.end(); ++item) {
-      if (!item->is_string()) bad_bundle(name + ": prompts must be an object of strings");
-      usage.prompts[item.key()] = item->get<std::string>();
-    }
+    for (auto item = prompts.begin(); item != prompts.end(); ++item) usage.prompts[item.key()] = item->get<std::string>();
   }
   if (!is_absent(manifest, "default_prompt")) {
     usage.default_prompt = string_field(manifest, "default_prompt", name);

@@ -23,7 +23,7 @@ struct Usage {
   std::string prompt(const std::optional<std::string>& prompt, const std::optional<std::string>& name) const;
 };
 
-// Reads what a manifest says; what older ones do not say is as it was. Throws for what cannot be.
+// Reads what a manifest, checked by fields.hpp, says; what older ones do not say is as it was. Throws for what cannot be.
 Usage read_usage(const Json& manifest, const std::string& name);
 
 // Writes how alike each vector of `a` is to each of `b` to scores[i * count_b + j]; a distance is below zero, so that

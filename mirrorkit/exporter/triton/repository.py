@@ -19,6 +19,7 @@ from mirrorkit.errors import BundleError, ConfigError, OutputError
 from mirrorkit.exporter.triton import config
 from mirrorkit.formats.bundle import INPUTS, TOKENIZER, Bundle
 from mirrorkit.formats.engine import Backend, Engine, check_engine, read_engine
+from mirrorkit.formats.onnx_paths import check_graph_paths
 from mirrorkit.paths import local_path
 from mirrorkit.publish import check_target, publish_folder
 from mirrorkit.runtime.hub import is_hub_id, open_bundle
@@ -143,6 +144,9 @@ def _checked_name(name: str) -> str:
 def _of_graph(bundle: Bundle, variant: str, device: str) -> _EncoderFiles:
     opened = choose_variant(bundle, variant, device, verify=True)
     files = tuple(file for file in opened.files if file != bundle.path(TOKENIZER))
+    for data in check_graph_paths(opened.file):  # or the server would be the one to open it
+        if data not in files:
+            raise BundleError(f"{opened.file}: reads weights from {data.name}, which the bundle does not name for it")
     return _EncoderFiles(opened.variant, "onnxruntime_onnx", files)
 
 

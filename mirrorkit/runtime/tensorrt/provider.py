@@ -92,7 +92,10 @@ def providers(tensorrt: ProviderOptions | None) -> list[tuple[str, dict[str, str
 
 @contextlib.contextmanager
 def alone_in(cache: Path | None) -> Iterator[None]:
-    """Wait until no other process builds engines in `cache`: two that write one file would leave neither's."""
+    """Wait until no other process builds engines in `cache`: two that write one file would leave neither's.
+
+    What a process has left that was killed meanwhile may be half an engine, so it is removed.
+    """
     if cache is None or os.name != "posix":
         yield
         return
@@ -101,20 +104,47 @@ def alone_in(cache: Path | None) -> Iterator[None]:
     _make(cache)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        building = cache / "building"
+        _clear(cache, building)
+        try:
+            yield
+        finally:
+            building.unlink(missing_ok=True)
+
+
+def _clear(cache: Path, building: Path) -> None:
+    """Write the mark of an unfinished build; where there is one already, remove what that build has left."""
+    try:
+        if building.exists():
+            log.warning("%s: a process was killed while it built engines here; they are built anew", cache)
+            for file in cache.iterdir():
+                if file.is_file() and file.name != "lock":
+                    file.unlink()
+        building.touch()
+    except OSError as err:
+        raise OutputError(f"{cache}: cannot be used for engines ({err.strerror or err})") from err
 
 
 def _make(cache: Path) -> None:
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.mkdir(mode=0o700, exist_ok=True)
+        _check_owner(cache)
         for folder in (cache, cache.parent):
-            if folder.stat().st_mode & stat.S_IWOTH:
+            mode = folder.stat().st_mode
+            if mode & stat.S_IWOTH and not (folder != cache and mode & stat.S_ISVTX):  # as in /tmp: to each his own
                 log.warning(
                     "%s: anyone can write there, and an engine is a program that runs with your permissions", folder
                 )
     except OSError as err:
         raise OutputError(f"{cache}: cannot be created for engines ({err.strerror or err})") from err
+
+
+def _check_owner(cache: Path) -> None:
+    """Refuse a folder that somebody else has put there: what engines are in it, this process would run."""
+    owner = cache.stat().st_uid
+    if hasattr(os, "geteuid") and owner not in (0, os.geteuid()):
+        raise OutputError(f"{cache}: belongs to somebody else (user {owner}), and engines are programs; give another")
 
 
 def check_build(ort: ModuleType, tensorrt: ProviderOptions | None) -> None:

@@ -291,6 +291,29 @@ def test_a_repository_can_be_replaced_and_nothing_else(write: Callable[..., Path
         write(overwrite=True)
 
 
+@pytest.mark.parametrize(
+    ("location", "complaint"),
+    [("../../w.data", "not a file in its folder"), ("w.data", "which the bundle does not name")],
+)
+def test_weights_that_a_server_would_look_for_elsewhere_are_refused(
+    write: Callable[..., Path], bundle: Path, tmp_path: Path, location: str, complaint: str
+) -> None:
+    import onnx
+
+    graph = bundle / VARIANT_FILES["fp32"]
+    onnx.save(onnx.load(graph), graph, save_as_external_data=True, location="w.data", size_threshold=1024)
+    shutil.copyfile(graph.with_name("w.data"), tmp_path / "w.data")
+    model = onnx.load(graph, load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = location if entry.key == "location" else entry.value
+    onnx.save(model, graph)
+    write_manifest(replace(read_bundle(bundle), files=record_files(bundle)))
+    with pytest.raises(BundleError, match=complaint):
+        write(variant="fp32")
+    assert not (tmp_path / "repository").exists()
+
+
 def test_the_reader_of_configurations_refuses_what_is_malformed() -> None:
     assert read_pbtxt('name: "a\\"b"\ninput {\n  dims: -1\n}\n') == {"name": 'a"b', "input": [{"dims": [-1]}]}
     for text in ("input {", "name: 1 name: 2", "name = 3"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +18,7 @@ pytest.importorskip("onnx", reason="needs the export extra, to make what is run"
 
 import onnxruntime
 
-from mirrorkit.errors import BundleError, ConfigError
+from mirrorkit.errors import BundleError, ConfigError, OutputError
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.runtime.encoding import batches_of
 from mirrorkit.runtime.tensorrt import provider as tensorrt_provider
@@ -207,6 +209,36 @@ def test_a_cache_that_anybody_can_write_to_is_told_of(
     assert made.stat().st_mode & 0o077 == 0
 
 
+def test_in_a_folder_like_tmp_a_cache_of_ones_own_will_do(
+    bundle: Path, gpu: Gpu, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    Encoder(bundle, tensorrt=Tensorrt(cache=shared))
+    assert "anyone can write there" not in caplog.text
+    (made,) = shared.iterdir()
+    made.chmod(0o1777)
+    Encoder(bundle, tensorrt=Tensorrt(cache=shared))
+    assert f"{made}: anyone can write there" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="files here have no owners")
+def test_a_cache_that_somebody_else_has_made_is_refused(
+    bundle: Path, gpu: Gpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid():
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    else:
+        tmp_path = tmp_path / "shared"
+        tmp_path.mkdir()
+        Encoder(bundle, tensorrt=Tensorrt(cache=tmp_path))
+        (made,) = tmp_path.iterdir()
+        os.chown(made, 12345, -1)
+    with pytest.raises(OutputError, match=r"belongs to somebody else \(user \d+\), and engines are programs"):
+        Encoder(bundle, tensorrt=Tensorrt(cache=tmp_path))
+
+
 def test_one_process_at_a_time_builds_into_a_cache(tmp_path: Path) -> None:
     inside: list[int] = []
 
@@ -219,3 +251,20 @@ def test_one_process_at_a_time_builds_into_a_cache(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(build, range(50)))
+
+
+def test_half_an_engine_of_a_killed_process_is_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = tmp_path / "cache"
+    with tensorrt_provider.alone_in(cache):
+        (cache / "whole.engine").write_bytes(b"whole")
+    with tensorrt_provider.alone_in(cache):
+        assert (cache / "whole.engine").exists()
+    script = (
+        "import os, sys; from pathlib import Path; from mirrorkit.runtime.tensorrt.provider import alone_in\n"
+        "with alone_in(Path(sys.argv[1])):\n    Path(sys.argv[1], 'half.engine').touch(); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, cache], check=False).returncode == -9
+    assert (cache / "half.engine").exists()
+    with tensorrt_provider.alone_in(cache):
+        assert {file.name for file in cache.iterdir()} == {"lock", "building"}
+    assert "a process was killed while it built engines here" in caplog.text

@@ -174,12 +174,13 @@ def test_an_engine_of_another_model_or_of_a_changed_graph(machine: Machine, tiny
         machine.open()
 
 
-def test_engines_that_are_none(machine: Machine, tmp_path: Path) -> None:
+def test_engines_that_are_none(machine: Machine, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     handle = machine.engine()
     (machine.folder / "model.engine").write_bytes(b"foreign")
     with pytest.raises(BundleError, match=r"model.engine: not the engine of manifest.json \(sha256 "):
         machine.open()
     assert machine.open(verify=False).dim == 8
+    assert f"{machine.folder}: files are not checked against their recorded hashes" in caplog.text
     make_engine(machine.folder, machine.bundle, PROFILES)
     handle.names = ["input_ids", "logits"]
     with pytest.raises(BundleError, match="has the inputs and outputs input_ids, logits; expected input_ids, "):
