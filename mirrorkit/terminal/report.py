@@ -46,7 +46,7 @@ def finetune_report(result: FinetuneResult) -> list[RenderableType]:
         *(f"blend {run.blend.why}" for run in result.runs[:1] if run.blend),
         *_parts(stats.memory),
         f"{result.pairs_per_second:.0f} pairs/s, "
-        + ", ".join(f"{phase} {spent:.1f} s" for phase, spent in seconds.items() if spent)
+        + ", ".join(f"{phase} {spent:.1f} s" for phase, spent in seconds.items() if spent >= 0.05)
         + (f", peak memory {memory / 1e6:,.0f} MB" if memory else ""),
     ]
     told = f"verdict, for information: {result.verdict.line}" if result.verdict else f"no verdict: {result.no_verdict}"
