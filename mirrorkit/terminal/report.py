@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mirrorkit.formats.plain import plain
+from mirrorkit.formats.training_record import HELPED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,11 @@ def finetune_report(result: FinetuneResult) -> list[RenderableType]:
         + ", ".join(f"{phase} {spent:.1f} s" for phase, spent in seconds.items() if spent >= 0.05)
         + (f", peak memory {memory / 1e6:,.0f} MB" if memory else ""),
     ]
-    told = f"verdict, for information: {result.verdict.line}" if result.verdict else f"no verdict: {result.no_verdict}"
+    told = f"no verdict: {result.no_verdict}"
+    if result.verdict:
+        # Measured against labels, `helped` was right, the other two about as often as not.
+        unsure = "" if result.verdict.outcome == HELPED else "; labels tell more: --eval"
+        told = f"verdict, for information: {result.verdict.line}{unsure}"
     lines += [*(escape(one.line) for one in result.changes), told]
     if result.out:
         lines.append(f"wrote {result.out}")

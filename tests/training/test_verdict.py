@@ -96,6 +96,7 @@ def test_a_run_says_it_everywhere(tmp_path: Path) -> None:
     for line in (result.verdict.line, dev.why):
         assert line in card
         assert line in printed
+    assert ("labels tell more: --eval" in printed) == (result.verdict.outcome != "helped")
     assert "| knn:topics | kNN accuracy | 12 | " in card
     assert result.changes[0].line in printed
     assert json.loads(json.dumps(result.as_dict()))["verdict"]["outcome"] == result.verdict.outcome
