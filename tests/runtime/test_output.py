@@ -163,7 +163,7 @@ def test_a_bundle_without_ranges_opens_as_before(folder: Path, tmp_path: Path) -
         ([[0.0] * 16], "two lists of 16 numbers"),
         ([[0.0] * 16, [1.0] * 15], "two lists of 16 numbers"),
         ([[0.0] * 16, [1.0] * 15 + ["1"]], "two lists of 16 numbers"),
-        ([[0.0] * 16, [1.0] * 15 + [float("nan")]], "two lists of 16 numbers"),
+        ([[0.0] * 16, [1.0] * 15 + [float("nan")]], "NaN is not JSON"),
         ([[1.0] * 16, [0.0] * 16], "the lowest values and then the highest"),
     ],
 )
