@@ -46,8 +46,11 @@ def _record(folder: Path) -> None:
 
 
 def _edit(folder: Path, **changes: object) -> None:
+    """Set fields of the manifest; None leaves one out."""
     manifest = folder / "mirrorkit.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
+    fields = {**json.loads(manifest.read_text(encoding="utf-8")), **changes}
+    kept = {name: value for name, value in fields.items() if name not in changes or value is not None}
+    manifest.write_text(json.dumps(kept), encoding="utf-8")
 
 
 def test_check_passes_and_finds_what_differs(built: Path, bundle: Path, environment: dict[str, str]) -> None:

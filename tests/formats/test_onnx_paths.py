@@ -90,12 +90,17 @@ WHERE: dict[str, Callable[[str], Any]] = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    inside = tmp_path / "folder"
+    return laid_out(tmp_path)
+
+
+def laid_out(home: Path) -> Path:
+    """Make a folder with weights in it, and with ways out of it."""
+    inside = home / "folder"
     inside.mkdir()
-    for place in (tmp_path, inside):
+    for place in (home, inside):
         (place / "data").write_bytes(bytes(4 * SIZE))
-    (inside / "link").symlink_to(tmp_path / "data")
-    (inside / "linked").symlink_to(tmp_path, target_is_directory=True)
+    (inside / "link").symlink_to(home / "data")
+    (inside / "linked").symlink_to(home, target_is_directory=True)
     (inside / "loop").symlink_to("loop")
     return inside
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "error.hpp"
+#include "graph_paths.hpp"
 
 namespace mk {
 namespace {
@@ -100,6 +101,7 @@ Session::Session(const std::filesystem::path& graph, std::size_t dim, const Sess
   const OrtApi& api = runtime_.api();
   const auto check = [&](OrtStatus* status) { runtime_.check(status, graph_); };
 
+  check_graph_paths(graph);
   OrtEnv* env = nullptr;
   check(api.CreateEnv(ORT_LOGGING_LEVEL_FATAL, "mirrorkit", &env));
   env_ = {env, api.ReleaseEnv};
