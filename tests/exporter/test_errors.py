@@ -228,9 +228,9 @@ def test_a_bundle_that_fails_its_own_check_is_not_published(
 def test_a_kill_leaves_no_part_of_a_bundle(model: Path, tmp_path: Path, moment: str) -> None:
     out = tmp_path / "out" / "bundle"
     code = (
-        "import sys, time; from mirrorkit.exporter import pipeline; describe = pipeline._describe\n"
-        "def slow(*args):\n    describe(*args); time.sleep(60)\n"
-        "pipeline._describe = slow\n"
+        "import sys, time; from mirrorkit.exporter import pipeline; finish = pipeline._finish\n"
+        "def slow(*args):\n    finish(*args); time.sleep(60)\n"
+        "pipeline._finish = slow\n"
         f"pipeline.export({str(model)!r}, {str(out)!r}, precision=['fp32'], optimize=False)"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as process:
