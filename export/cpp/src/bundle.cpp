@@ -9,6 +9,7 @@
 #include "fields.hpp"
 #include "sha256.hpp"
 #include "unicode.hpp"
+#include "within.hpp"
 
 namespace fs = std::filesystem;
 
@@ -70,7 +71,8 @@ void Bundle::read_files(const Json& value) {
 
 void Bundle::read_variants(const Json& value) {
   for (auto item = value.begin(); item != value.end(); ++item) {
-    Variant variant{item.key(), string_field(*item, "precision", manifest_), string_field(*item, "file", manifest_), {}};
+    Variant variant{
+        item.key(), string_field(*item, "precision", manifest_), string_field(*item, "file", manifest_), {}};
     for (const Json& file : (*item)["data_files"]) variant.data_files.push_back(file.get<std::string>());
     variants_.push_back(std::move(variant));
   }
@@ -97,14 +99,10 @@ const Variant& Bundle::choose(const std::string& wanted) const {
 }
 
 fs::path Bundle::inside(const std::string& relative) const {
-  const fs::path path = folder_ / fs::u8path(relative);
-  std::error_code error;
-  const fs::path home = fs::weakly_canonical(folder_, error), real = fs::weakly_canonical(path, error);
-  const bool contained = std::mismatch(home.begin(), home.end(), real.begin(), real.end()).first == home.end();
-  if (error || relative.empty() || !contained || real == home) {
+  if (!is_within(folder_, relative)) {
     bad_bundle(folder_.string() + ": the path " + relative + " leads out of the bundle");
   }
-  return path;
+  return folder_ / fs::u8path(relative);
 }
 
 fs::path Bundle::checked(const std::string& relative, bool verify) const {

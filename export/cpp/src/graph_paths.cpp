@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "error.hpp"
+#include "within.hpp"
 
 namespace mk {
 namespace {
@@ -117,11 +118,7 @@ class Walk {
     open_.pop_back();
     if (done.message != Message::entry || done.key != "location") return;
     std::error_code error;
-    const fs::path home = fs::weakly_canonical(folder_.empty() ? "." : folder_, error);
-    const fs::path real = fs::weakly_canonical(folder_ / fs::u8path(done.value), error);
-    const bool contained = std::mismatch(home.begin(), home.end(), real.begin(), real.end()).first == home.end();
-    if (error || done.value.empty() || fs::u8path(done.value).is_absolute() ||
-        done.value.find('\0') != std::string::npos || !contained || !fs::is_regular_file(real, error)) {
+    if (!is_within(folder_, done.value) || !fs::is_regular_file(folder_ / fs::u8path(done.value), error)) {
       bad_bundle(name_ + ": reads weights from '" + shown(done.value) + "', which is not a file in its folder");
     }
   }
