@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from pathlib import Path
 
 from mirrorkit.errors import ConfigError
@@ -31,3 +33,11 @@ def is_there(path: str | Path) -> bool:
         return Path(path).exists()
     except (OSError, ValueError):  # too long, or a zero byte
         return False
+
+
+def size_of(file: Path) -> int:
+    """Return the bytes of a file. Raises OSError for whatever else has its name, which reading might never end."""
+    about = file.stat()
+    if not stat.S_ISREG(about.st_mode):  # a pipe, a device, a socket, a folder
+        raise OSError(errno.EINVAL, "is not a file", str(file))
+    return about.st_size

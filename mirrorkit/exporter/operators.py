@@ -101,6 +101,8 @@ def write_operators(found: OperatorList, out: str | Path | None = None) -> Path:
 
 
 def _is_list(file: Path) -> bool:
+    if not file.is_file():
+        return False
     with file.open("rb") as opened:
         return opened.read(len(_FIRST)) in (_FIRST, b"")
 

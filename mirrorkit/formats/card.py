@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mirrorkit.paths import size_of
+
 _FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
 _HUB_ID = re.compile(r"[\w.\-]+/[\w.\-]+")
 _LARGEST = 1 << 20  # bytes of a card
@@ -22,7 +24,7 @@ def read_front(folder: Path) -> dict[str, Any]:
 
     file = folder / "README.md"
     try:
-        if file.stat().st_size > _LARGEST:
+        if size_of(file) > _LARGEST:
             return {}
         found = _FRONT.match(file.read_text(encoding="utf-8"))
         value = yaml.safe_load(found[1]) if found else None

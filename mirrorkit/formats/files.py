@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mirrorkit.errors import ModelError
+from mirrorkit.paths import size_of
 
 _DEEPEST = 4  # folders within folders
 _MOST_FILES = 10_000
@@ -58,12 +59,15 @@ def files_within(folder: Path) -> Iterator[Path]:
                 raise ModelError(f"{folder}: holds more than {_MOST_FILES} files, so this is not a model folder")
             if not is_within(folder, file.relative_to(folder)):
                 raise ModelError(f"{file}: is a link that leads out of the model's folder; put the file itself there")
+            if file.exists() and not file.is_file() and not file.is_dir():  # reading it might never end
+                raise ModelError(f"{file}: is not a file")
             yield file
 
 
 def sha256_of(file: Path) -> str:
-    """Return the hex SHA-256 of a file's content."""
+    """Return the hex SHA-256 of a file's content; raises OSError where it cannot be read."""
     digest = hashlib.sha256()
+    size_of(file)
     with file.open("rb") as handle:
         while block := handle.read(1 << 20):
             digest.update(block)

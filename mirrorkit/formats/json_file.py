@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 from pathlib import Path
 from typing import Any
 
 from mirrorkit.errors import MirrorkitError, ModelError
+from mirrorkit.paths import size_of
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 LARGEST = 1 << 28  # bytes; the longest vocabularies take some 30 MB
@@ -20,10 +20,7 @@ def read_json(file: Path, error: type[MirrorkitError] = ModelError, *, standard:
     With `standard` NaN and infinity are malformed, which Python reads and JSON does not have.
     """
     try:
-        about = file.stat()
-        if not stat.S_ISREG(about.st_mode):  # reading a pipe or a device might never end
-            raise error(f"{file}: is not a file")
-        size = about.st_size
+        size = size_of(file)
         if size > LARGEST:
             raise error(f"{file}: has {size:,} bytes; only JSON files of at most {LARGEST:,} bytes are read")
         text = file.read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mirrorkit.errors import BundleError
 from mirrorkit.formats.files import is_file_within
+from mirrorkit.paths import size_of
 
 _MOST_FIELDS = 5_000_000  # in all messages that are walked through; real graphs have some ten thousand
 _DEEPEST = 64  # graphs within graphs
@@ -54,11 +55,10 @@ def check_graph_paths(source: Path | bytes) -> tuple[Path, ...]:
     if source.suffix == ".ort":  # ONNX Runtime would take it for its own format, which is not looked through here
         raise BundleError(f"{name}: is in ONNX Runtime's own format; only .onnx files are opened")
     try:
-        with source.open("rb") as file:
-            if not source.stat().st_size:
-                raise BundleError(f"{name}: is empty")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return tuple(source.parent / location for location in _check(data, source.parent, name))
+        if not size_of(source):
+            raise BundleError(f"{name}: is empty")
+        with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return tuple(source.parent / location for location in _check(data, source.parent, name))
     except FileNotFoundError as err:
         raise BundleError(f"{name}: no such file") from err
     except (OSError, ValueError) as err:

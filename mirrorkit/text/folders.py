@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mirrorkit.errors import ConfigError, CorpusError
+from mirrorkit.paths import size_of
 from mirrorkit.text.dialect import NONE
 from mirrorkit.text.readers import TextSource
 from mirrorkit.text.reading import Reading
@@ -85,6 +86,7 @@ def _why_not(file: Path, encoding: str | None) -> str | None:
     if file.suffix.lower() not in SUFFIXES:
         return "neither " + " nor ".join(SUFFIXES)
     try:
+        size_of(file)
         decoder = codecs.getincrementaldecoder(encoding or "utf-8")()
         with file.open("rb") as stream:
             while chunk := stream.read(1 << 20):
