@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "foreign": {"errors"},
     "extras": {"errors", "foreign"},
     "paths": {"errors"},
-    "publish": {"errors", "foreign"},
+    "publish": {"errors", "foreign", "paths"},
     "progress": set[str](),
     "correlation": set[str](),
     "assets": set[str](),

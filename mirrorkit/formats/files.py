@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,11 @@ def leads_elsewhere(folder: Path, name: str) -> bool:
         return not is_within(folder, name) and os.path.lexists(folder / name)
     except ValueError:  # a zero byte
         return False
+
+
+def check_files_within(folder: Path) -> None:
+    """Raise ModelError for a folder that `files_within` does not go through."""
+    deque(files_within(folder), maxlen=0)
 
 
 def files_within(folder: Path) -> Iterator[Path]:

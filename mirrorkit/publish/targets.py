@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -12,7 +13,7 @@ from typing import Any
 
 from mirrorkit.errors import OutputError
 from mirrorkit.foreign import is_memory, reason
-from mirrorkit.formats.json_file import object_or_empty
+from mirrorkit.paths import size_of
 from mirrorkit.publish.workshop import hold
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,17 @@ def check_space(out: Path, needs_bytes: int) -> None:
 
 def is_ours(folder: Path) -> bool:
     """Return whether mirrorkit has written that folder."""
-    return any(told(object_or_empty(folder / name)) for name, told in _OURS.items())
+    for name, told in _OURS.items():
+        if (folder / name).is_symlink():  # we write none, and it may lead anywhere
+            continue
+        try:
+            size_of(folder / name)
+            value = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(value, dict) and told(value):
+            return True
+    return False
 
 
 @contextmanager

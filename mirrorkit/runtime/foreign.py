@@ -9,6 +9,7 @@ from typing import Any
 
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats.bundle import TOKENIZER
+from mirrorkit.formats.files import check_files_within
 from mirrorkit.formats.json_file import read_object
 from mirrorkit.formats.layout_reader import read_layout
 from mirrorkit.formats.model_folder import DropoutLayer, ModelLayout, NormalizeLayer, first_position
@@ -42,6 +43,7 @@ class Foreign:
 
 def open_foreign(folder: Path, wanted: str) -> Foreign:
     """Choose a graph of `folder`. Raises BundleError or ModelError for a folder whose files cannot be honoured."""
+    check_files_within(folder)
     files = graphs_of(folder)
     if not files:
         raise BundleError(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mirrorkit.errors import BundleError
+from mirrorkit.errors import BundleError, ModelError
 from mirrorkit.formats.bundle import GOLDEN, MANIFEST, TOKENIZER, Bundle, Variant, check_file, is_bundle, read_bundle
-from mirrorkit.formats.files import in_hub_cache
+from mirrorkit.formats.files import check_files_within, in_hub_cache
 from mirrorkit.formats.golden import Goldens, read_goldens
 from mirrorkit.formats.plain import plain
 from mirrorkit.paths import local_path
@@ -77,6 +77,10 @@ def check(folder: str | Path, *, variants: Sequence[str] | None = None, revision
     if not path.is_dir():
         raise BundleError(f"{folder}: {'is a file' if path.exists() else 'no such folder'}; give a bundle's folder")
     if not is_bundle(path):
+        try:
+            check_files_within(path)
+        except ModelError as err:
+            return CheckResult(path, False, (Problem(Stage.MANIFEST, str(err)),), {}, {})
         found = examine(path, variants)
         consumers = lint(found.contents)
         problems = (*found.problems, *consumers)

@@ -1,4 +1,4 @@
-"""A pipe in the place of a file: opened, it would wait for a writer for ever."""
+"""A pipe in the place of a file would be waited for without end, and a link would be followed out of the folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 
-from mirrorkit import Encoder
+from mirrorkit import Encoder, check
 from mirrorkit.errors import MirrorkitError
 from mirrorkit.formats.card import read_front
 from mirrorkit.formats.files import sha256_of
@@ -52,13 +52,20 @@ def test_what_need_not_be_there_is_as_good_as_missing(tmp_path: Path) -> None:
     assert list(load_corpus(tmp_path).skipped) == skipped
 
 
-def test_a_folder_of_others_with_a_pipe_for_its_graph(tmp_path: Path, tiny: Path) -> None:
+@pytest.mark.parametrize("entry", ["pipe", "link out"])
+def test_every_file_of_a_folder_of_others(entry: str, tmp_path: Path, tiny: Path) -> None:
     pytest.importorskip("onnx", reason="needs the export extra, to make what is run")
     from tests.bundles import make_foreign
 
     folder = make_foreign(tmp_path / "folder", tiny / "tokenizer.json")
-    graph = next(folder.rglob("*.onnx"))
-    graph.unlink()
-    os.mkfifo(graph)
-    with pytest.raises(MirrorkitError, match=r"onnx: cannot be read \(is not a file\)"):
-        Encoder(folder)
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    Encoder(folder)
+    for file in [file for file in folder.rglob("*") if file.is_file()]:
+        aside = file.rename(tmp_path / "aside")
+        os.mkfifo(file) if entry == "pipe" else file.symlink_to(aside)
+        with pytest.raises(MirrorkitError, match=r"is not a file|leads out of the model's folder"):
+            Encoder(folder)
+        assert not check(folder).ok
+        file.unlink()
+        aside.rename(file)
+    Encoder(folder)
