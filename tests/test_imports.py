@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "model": DATA | {"assets", "publish"},
     "runtime": DATA | {"machine", "publish"},
     "runtime.tensorrt": DATA | {"machine"},
-    "runtime.files": DATA | {"publish", "runtime.tensorrt"},
+    "runtime.files": DATA | {"machine", "publish", "runtime.tensorrt"},
     "verification": DATA | {"machine", "runtime"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "training": DATA | {"evaluation", "machine", "model", "publish"},

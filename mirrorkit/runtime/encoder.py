@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from string import hexdigits
 from typing import TYPE_CHECKING, Any
 
 from mirrorkit.errors import BundleError, ConfigError
@@ -13,6 +14,7 @@ from mirrorkit.formats.bundle import TOKENIZER, read_bundle
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress
 from mirrorkit.runtime.encoding import Call, Encoding
+from mirrorkit.runtime.fingerprint import fingerprint_of
 from mirrorkit.runtime.hub import folder_of
 from mirrorkit.runtime.opening import Opened, open_folder, open_for_engine, plain_instead
 from mirrorkit.runtime.ort import check_device
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SHORTEST = 8  # characters of a fingerprint that tell it from others
 CHUNK = 4096  # texts; enough for batches of one length, and 6 MB of vectors of 384 dimensions
 
 
@@ -47,6 +50,9 @@ class Encoder:
     With `tensorrt` TensorRT runs the bundle, on `cuda`: an engine made of it, which is the variant `tensorrt`, or
     ONNX Runtime's provider, which builds an engine of the chosen graph. An engine that is for another GPU, library or
     bundle is refused, or mended by `tensorrt.rebuild`.
+
+    `expect` is the fingerprint that the encoder must have, or its first characters, 8 at least: another model, variant
+    or version of it is refused.
 
     Threads may share an encoder. It can be pickled, and a child made by fork reopens it on first use; on a GPU it
     must be made by spawn.
@@ -73,6 +79,7 @@ class Encoder:
         verify: bool = True,
         tensorrt: Tensorrt | None = None,
         revision: str | None = None,
+        expect: str | None = None,
     ) -> None:
         tensorrt = tensorrt and tensorrt.absolute()
         device = _device(variant, device, tensorrt)
@@ -85,6 +92,7 @@ class Encoder:
             "threads": threads,
             "verify": verify,
             "tensorrt": tensorrt,
+            "expect": expect,
         }
         self._encoding = _open(folder, variant, device, threads, verify, tensorrt)
         opened = self._encoding.opened
@@ -93,6 +101,34 @@ class Encoder:
         self.files = opened.files  # what decides the vectors
         self.usage = opened.usage  # prompts, and what can be said of the vectors
         self.dim = self._encoding.dim  # length of a vector
+        self._fingerprint: str | None = None
+        if expect is not None:
+            self._expect(expect)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex SHA-256 of what decides the vectors: graph, weights, tokenizer, where a text is cut, what follows.
+
+        Files are read anew for it, once. The options of a call, such as the prompt, are no part of it.
+
+        >>> from mirrorkit import Encoder
+        >>> encoder = Encoder("bundle")
+        >>> Encoder("bundle", expect=encoder.fingerprint[:12]).variant == encoder.variant
+        True
+        """
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint_of(self._encoding.opened)
+        return self._fingerprint
+
+    def _expect(self, expected: str) -> None:
+        """Raise BundleError where the fingerprint does not begin so."""
+        if len(expected) < _SHORTEST or set(expected) - set(hexdigits):
+            raise ConfigError(f"expect {expected!r}: must be at least {_SHORTEST} hex digits of a fingerprint")
+        if not self.fingerprint.startswith(expected.lower()):
+            raise BundleError(
+                f"{self.folder}: {self.variant} has the fingerprint {self.fingerprint[: len(expected)]}, expected "
+                f"{expected}; vectors of the two must not be mixed"
+            )
 
     def encode(
         self,
