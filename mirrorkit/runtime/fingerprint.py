@@ -26,9 +26,10 @@ CANARIES = (
 def fingerprint_of(opened: Opened) -> str:
     """Return the hex SHA-256 of all that decides an encoder's vectors but the options of a call and the machine.
 
-    That is the bytes of graph, weights and tokenizer, where a text is cut, and what is done after the graph.
+    That is the bytes of graph, weights and tokenizer, what runs them, where a text is cut, and what follows.
     """
     decisive = {
+        "variant": opened.variant,  # one graph may be run in several precisions
         "files": [sha256_of(file) for file in opened.files],
         "max_length": opened.max_length,
         "pad_id": opened.pad_id,
