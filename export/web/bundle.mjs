@@ -1,6 +1,7 @@
 // A bundle in JavaScript: text in, vectors out. The graph pools and normalises, so nothing here does.
 // It knows neither browser nor node: whoever opens a bundle says how to read its files and how to start a session.
 import { checkManifest, parseJson } from "./fields.mjs";
+import { checkGraphPaths } from "./graph_paths.mjs";
 import { dot, promptOf, readUsage, similarityOf, unit } from "./usage.mjs";
 
 const SCHEMA_VERSION = 2;
@@ -103,6 +104,7 @@ class Bundle {
       throw new BundleError(`variant ${name}: this bundle holds ${this.variants.join(", ") || "none"}`);
     const variant = variants[name];
     const bytes = await readFiles(this.read, this.manifest, this.files(name));
+    checkGraph(variant, bytes.get(variant.file));
     let session;
     try {
       session = await this.backend.start(variant, bytes);
@@ -187,6 +189,17 @@ export function readManifest(bytes) {
     throw bad(firstLine(error));
   }
   return manifest;
+}
+
+/** Throw BundleError where a graph names files of weights other than those that the manifest names with it, as ONNX
+ * Runtime would open them itself. */
+export function checkGraph({ file, data_files: more }, bytes) {
+  const folder = file.slice(0, file.lastIndexOf("/") + 1);
+  try {
+    checkGraphPaths(bytes, more.filter((path) => path.startsWith(folder)).map((path) => path.slice(folder.length)));
+  } catch (error) {
+    throw new BundleError(`${file}: ${firstLine(error)}`);
+  }
 }
 
 /** Return path -> Uint8Array, each held to the size and, where there is Web Crypto, the SHA-256 on record. */

@@ -83,8 +83,9 @@ def bench(
         )
     if rules is not None:
         result = replace(result, gate=judge(result, rules))
-    write_outputs(_reports(result, report, html, markdown))
-    show(result.as_dict(), lambda: bench_report(result), as_json=json_)
+    reports = _reports(result, report, html, markdown)
+    write_outputs(reports)
+    show(result.as_dict(), lambda: bench_report(result), as_json=json_, of_files=bool(reports))
     if result.gate is not None and not result.gate.passed:
         raise typer.Exit(EXIT_FAILED)
 

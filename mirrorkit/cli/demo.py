@@ -8,6 +8,7 @@ from typing import Annotated
 from mirrorkit.cli.command import OUTPUT, Json, command, option
 from mirrorkit.errors import MissingExtraError
 from mirrorkit.terminal.console import is_quiet, live_progress, print_json, stdout
+from mirrorkit.terminal.streams import output_is_closed
 
 
 @command
@@ -23,7 +24,7 @@ def demo(
         message = f"{err.name} is not installed; run: pip install 'mirrorkit[demo]'"
         raise MissingExtraError(message, name=err.name) from err
 
-    console = None if is_quiet() or json_ else stdout()
+    console = None if is_quiet() or json_ or output_is_closed() else stdout()
     figures = run_demo(out, overwrite=overwrite, console=console, show_progress=live_progress)
     if json_:
         print_json(figures)

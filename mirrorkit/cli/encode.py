@@ -91,7 +91,13 @@ def encode(
             resume=resume,
             progress=progress,
         )
-    show(result.as_dict(), lambda: [result.line(), f"read {result.understood}"], as_json=json_, markup=False)
+    show(
+        result.as_dict(),
+        lambda: [result.line(), f"read {result.understood}"],
+        as_json=json_,
+        markup=False,
+        of_files=True,
+    )
 
 
 def _tensorrt(provider: str | None, engine: Path | None, rebuild: bool, cache: Path | None) -> Tensorrt | None:

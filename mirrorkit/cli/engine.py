@@ -64,7 +64,7 @@ def engine(
         if json_:
             print_json({"engine": None, "problems": err.problems})
         raise refusal(err) from err
-    show(result.as_dict(), lambda: engine_lines(result), as_json=json_)
+    show(result.as_dict(), lambda: engine_lines(result), as_json=json_, of_files=True)
 
 
 def refusal(err: EngineRefusedError) -> typer.Exit:

@@ -109,6 +109,7 @@ def export(
         {**result.as_dict(), **as_json(engines)},
         lambda: [*export_report(result), *engines_lines(engines)],
         as_json=json_,
+        of_files=True,
     )
     if not result.ok:
         for problem in result.problems:

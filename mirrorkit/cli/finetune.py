@@ -130,7 +130,7 @@ def finetune(
             **changes,
         )
     if not follows:
-        show(result.as_dict(), lambda: finetune_report(result), as_json=json_)
+        show(result.as_dict(), lambda: finetune_report(result), as_json=json_, of_files=True)
 
 
 @command

@@ -28,4 +28,4 @@ def operators(
     file = write_operators(found, out)
     count = sum(len(names) for names in found.all.values())
     line = f"wrote {file}: {count} operators of {', '.join(found.variants)}"
-    show({**found.as_dict(), "file": file}, lambda: [line], as_json=json_, markup=False)
+    show({**found.as_dict(), "file": file}, lambda: [line], as_json=json_, markup=False, of_files=True)

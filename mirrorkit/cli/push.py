@@ -25,4 +25,4 @@ def push(
     from mirrorkit.exporter.push import push as run
 
     result = run(bundle, repository, revision=revision, private=private, message=message)
-    show(result.as_dict(), result.lines, as_json=json_, markup=False)
+    show(result.as_dict(), result.lines, as_json=json_, markup=False, of_files=True)

@@ -42,4 +42,4 @@ def triton(
         instances=instances,
         overwrite=overwrite,
     )
-    show(result.as_dict(), result.lines, as_json=json_, markup=False)
+    show(result.as_dict(), result.lines, as_json=json_, markup=False, of_files=True)

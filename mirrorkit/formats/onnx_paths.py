@@ -31,6 +31,7 @@ _INTO: dict[str, dict[int, str]] = {
     "tensor": {13: "entry"},
     "entry": {},
 }
+_MEMORY = "_ORT_MEM_ADDR_"  # in a name, has ONNX Runtime read at an address instead of from a file
 _OP_TYPE = 4  # field of a node
 
 
@@ -72,7 +73,7 @@ def _check(data: _Data, folder: Path | None, name: str) -> list[str]:
     found = {}
     try:
         for location in _locations(data, name):
-            if folder is None or not is_file_within(folder, location):
+            if folder is None or _MEMORY in location or not is_file_within(folder, location):
                 shown = location if len(location) < 200 else location[:200] + "…"
                 raise BundleError(f"{name}: reads weights from {shown!r}, which is not a file in its folder")
             found[location] = True

@@ -15,6 +15,7 @@ from click import ClickException
 from mirrorkit.errors import MirrorkitError, first_line
 from mirrorkit.foreign import is_memory
 from mirrorkit.terminal.signals import StoppedError, stoppable
+from mirrorkit.terminal.streams import flush_messages, open_standard_streams, output_is_closed, silence_output, tell
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def boundary(words: Callable[[str], str] = str) -> Iterator[None]:
     except KeyboardInterrupt as err:
         _end("interrupted, nothing was written", 130, err)
     except BrokenPipeError as err:  # whoever read the output has seen enough
-        _silence_output()
+        silence_output()
         raise SystemExit(EXIT_PIPE) from err
     except Exception as err:
         _end(*_told(err), err)
@@ -56,27 +57,27 @@ def boundary(words: Callable[[str], str] = str) -> Iterator[None]:
 
 @contextmanager
 def output_boundary() -> Iterator[None]:
-    """Turn a standard output that takes nothing into one line, for what is printed outside of a command, as help is."""
+    """Turn a standard output that takes nothing into one line, for what is printed outside of a command, as help is.
+
+    Where the reader of a pipe has gone, click and rich leave with 1, which means something else here.
+    """
+    open_standard_streams()
     try:
-        yield
+        try:
+            yield
+        finally:
+            flush_messages()
+            _flush()
+    except SystemExit as err:
+        if isinstance(err.__context__, OSError) and err.__context__.errno == errno.EPIPE:
+            silence_output()
+            raise SystemExit(EXIT_PIPE) from err
+        raise
+    except BrokenPipeError as err:
+        silence_output()
+        raise SystemExit(EXIT_PIPE) from err
     except OSError as err:
         _end(*_told(err), err)
-
-
-def open_standard_streams() -> None:
-    """Make the standard streams usable: where one is closed, and where its encoding cannot spell every text."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:  # or the next file opened would take the number, and the messages of libraries with it
-            os.open(os.devnull, os.O_RDWR)
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
-        elif hasattr(stream, "reconfigure"):
-            with suppress(OSError, ValueError):
-                stream.reconfigure(errors="backslashreplace")
 
 
 def _told(err: Exception) -> tuple[str, int]:
@@ -86,10 +87,8 @@ def _told(err: Exception) -> tuple[str, int]:
     if isinstance(err, RecursionError):
         return "something in the input is nested too deeply", EXIT_BAD_INPUT
     if isinstance(err, OSError) and err.filename is None and err.errno in _NOT_TAKEN:
-        return (
-            f"standard output cannot be written ({err.strerror or err}); the requested files were written",
-            EXIT_BAD_INPUT,
-        )
+        why = "it is closed" if output_is_closed() else err.strerror or err
+        return f"standard output cannot be written ({why}); the requested files, if any, were written", EXIT_BAD_INPUT
     log.debug("unexpected error", exc_info=err)
     place = _place(err)
     return f"this is a bug in mirrorkit, {_REPORT}: {type(err).__name__}: {first_line(err)[:300]}{place}", EXIT_BUG
@@ -110,16 +109,9 @@ def _flush() -> None:
 def _end(line: str, code: int, err: BaseException) -> None:
     if len(line) > _LONGEST:  # it may quote what a file holds
         line = f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 4 :]}"
-    with suppress(OSError):
-        print(f"mirrorkit: {line}", file=sys.stderr)  # noqa: T201
+    tell(f"mirrorkit: {line}")
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         raise SystemExit(code) from err
-    _silence_output()
+    silence_output()
     raise SystemExit(code) from err
-
-
-def _silence_output() -> None:
-    """Let the interpreter's own last flush go nowhere, or it would complain once more."""
-    with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

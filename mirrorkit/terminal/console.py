@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from mirrorkit.formats.plain import plain
+from mirrorkit.terminal.streams import output_is_closed, tell
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -71,16 +72,24 @@ def is_quiet() -> bool:
 
 def say(line: str) -> None:
     """Tell an error or a refusal: one line on stderr."""
-    print(line, file=sys.stderr)
+    tell(line)
 
 
 def show(
-    result: object, lines: Callable[[], Iterable[RenderableType]], *, as_json: bool = False, markup: bool = True
+    result: object,
+    lines: Callable[[], Iterable[RenderableType]],
+    *,
+    as_json: bool = False,
+    markup: bool = True,
+    of_files: bool = False,
 ) -> None:
-    """Print a result: as one JSON document, else as lines for people, else, with --quiet, not at all."""
+    """Print a result: as one JSON document, else as lines for people, else, with --quiet, not at all.
+
+    Lines `of_files` only tell of what lies on the disk, so a user who has closed standard output does without them.
+    """
     if as_json:
         print_json(result)
-    elif not is_quiet():
+    elif not is_quiet() and not (of_files and output_is_closed()):
         stdout().print(*lines(), sep="\n", soft_wrap=True, markup=markup)
 
 

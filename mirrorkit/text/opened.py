@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import bz2
 import codecs
-import gzip
 import io
-import lzma
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from mirrorkit.errors import ConfigError, CorpusError
-from mirrorkit.extras import require
+from mirrorkit.text.packed import SUFFIXES, Unpacked, packing_in, packing_of
 
-UNSUSPICIOUS = 64 << 20  # bytes that any packed file may unpack to
-SWELLING = 200  # times its size that a longer one may unpack to; deflate reaches 1,032
 HEAD = 1 << 16  # bytes that tell what a file is
 
-_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 # Longest first: the mark of UTF-32 begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -56,28 +48,23 @@ class Opened:
     encoding: str = "utf-8"  # that it was stored in
 
 
-def packing_of(name: str) -> str | None:
-    """Return how a file of this name should be packed."""
-    return next((packing for suffix, packing in _SUFFIXES.items() if name.lower().endswith(suffix)), None)
-
-
 def kind_by_name(path: str | Path) -> str:
     """Return the last part of a name, in lower case and with its dot, that says nothing of packing."""
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() not in _SUFFIXES]
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() not in SUFFIXES]
     return suffixes[-1] if suffixes else ""
 
 
 def opened(raw: io.RawIOBase, name: str, encoding: str | None, stored: Callable[[], int]) -> Opened:
-    """Look at the first bytes of `raw`; `stored` tells how many bytes were taken from it so far.
+    """Look at the first bytes of `raw`; `stored` tells how many bytes it has, as far as is known.
 
     Raises CorpusError for what is no text, ConfigError for an encoding that is not known or not that of the file.
     """
     head, stream = _peeked(raw)
-    packing = next((kind for magic, kind in _PACKED.items() if head.startswith(magic)), None)
+    packing = packing_in(head)
     if packing is None and (wanted := packing_of(name)):
         raise CorpusError(f"{name}: not a complete {wanted} file (its first bytes are of another kind)")
     if packing:
-        head, stream = _peeked(_Unpacked(_unpacker(packing, stream), name, packing, stored))
+        head, stream = _peeked(Unpacked(stream, name, packing, stored))
         if any(head.startswith(magic) for magic in _TABLES):
             raise CorpusError(f"{name}: a packed table cannot be read; unpack it first")
     if table := next((kind for magic, kind in _TABLES.items() if head.startswith(magic)), None):
@@ -133,30 +120,6 @@ def _peeked(raw: io.RawIOBase | io.BufferedReader) -> tuple[bytes, io.BufferedRe
     return head, io.BufferedReader(_Joined(head, raw))
 
 
-def _unpacker(packing: str, stream: io.BufferedReader) -> Any:
-    if packing == "gzip":
-        return gzip.GzipFile(fileobj=stream)
-    if packing == "bzip2":
-        return bz2.BZ2File(stream)
-    if packing == "xz":
-        return lzma.LZMAFile(stream)
-    arrow = require("pyarrow", extra="parquet")
-    return _Zstd(arrow.CompressedInputStream(arrow.PythonFile(stream, mode="r"), "zstd"))
-
-
-class _Zstd:
-    """Arrow's stream, with the one method that is needed of it here."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def read1(self, size: int) -> bytes:
-        return bytes(self._stream.read(size))
-
-    def close(self) -> None:
-        self._stream.close()
-
-
 class Hashed(io.RawIOBase):
     """A binary stream all of whose bytes are told to `feed`; closes it unless it is to be `kept`."""
 
@@ -205,30 +168,6 @@ class _Joined(_Raw):
         if self._head:
             self._head = self._head[len(chunk) :]
         buffer[: len(chunk)] = chunk
-        return len(chunk)
-
-
-class _Unpacked(_Raw):
-    """What a packed stream unpacks to; refused where it swells as no text does, as is made to fill memory or disks."""
-
-    def __init__(self, inner: Any, name: str, packing: str, stored: Callable[[], int]) -> None:
-        super().__init__(inner)
-        self._name, self._packing, self._stored, self._size = name, packing, stored, 0
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            chunk = self._inner.read1(len(buffer))
-        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as err:
-            if isinstance(err, OSError) and err.errno is not None:  # of the file itself
-                raise
-            raise CorpusError(f"{self._name}: not a complete {self._packing} file ({err})") from err
-        buffer[: len(chunk)] = chunk
-        self._size += len(chunk)
-        if self._size > UNSUSPICIOUS and self._size > SWELLING * self._stored():
-            raise CorpusError(
-                f"{self._name}: unpacks to more than {SWELLING} times its size, which no text does; unpack it "
-                "yourself if it is genuine"
-            )
         return len(chunk)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from mirrorkit.errors import ConfigError, CorpusError
 from mirrorkit.text.dialect import SAMPLE, Dialect, Sample, cells, misfit
 from mirrorkit.text.opened import Hashed, Opened, kind_by_name, opened
+from mirrorkit.text.packed import bytes_on_disk, refuse_bomb
 from mirrorkit.text.reading import (
     DELIMITED,
     Reading,
@@ -56,6 +57,7 @@ class TextSource:
     layout: list[str] = field(default_factory=list)  # what was understood of it, for people
     skipped: tuple[str, ...] = ()  # a file has no parts that could be
     table: bool = False  # whether it is parquet or arrow, which are not read from front to end
+    _whole: int = 0  # bytes of the file, 0 where only reading tells
     _ahead: int = 0  # characters that were read to tell what the file is
     _passed: int = 0  # characters of the lines that were given out
     _digest: Any = field(default_factory=hashlib.sha256)
@@ -82,7 +84,7 @@ class TextSource:
         self.layout.clear()
         try:
             with self.open() as raw:
-                found = opened(raw, self.name, self.reading.encoding, lambda: self.size)
+                found = opened(raw, self.name, self.reading.encoding, lambda: max(self.size, self._whole))
                 if found.table:
                     yield from self._table(found)
                     return
@@ -107,10 +109,14 @@ class TextSource:
         if self.path == "-":
             if sys.stdin is None:
                 raise CorpusError("standard input is closed")
+            self._whole = bytes_on_disk(sys.stdin.buffer)
             return Hashed(sys.stdin.buffer, self.feed, kept=True)
         if Path(self.path).is_dir():
             raise CorpusError(f"{self.path}: is a folder; give a file of one string a line")
-        return Hashed(Path(self.path).open("rb"), self.feed)
+        refuse_bomb(Path(self.path), self.name)
+        raw = Path(self.path).open("rb")  # noqa: SIM115  (what is returned closes it)
+        self._whole = bytes_on_disk(raw)
+        return Hashed(raw, self.feed)
 
     def _text(self, found: Opened) -> Iterator[Record]:
         named_json = self._kind in _JSON

@@ -144,6 +144,16 @@ def test_a_pool_is_two_thousand_sentences_of_the_sets(tmp_path: Path) -> None:
     assert set(work.pool) <= set(work.graded)
 
 
+def test_a_text_of_megabytes_is_scored_and_not_timed(tmp_path: Path) -> None:
+    folder = write_sets(tmp_path / "sts", 20)
+    with (folder / "stsb-test.tsv").open("a", encoding="utf-8") as file:
+        file.write(f"\n3\t{'x' * 2_000_000}\ta text\n")
+    work = read_workload(folder, 1000)
+    assert max(map(len, work.graded)) == 2_000_000
+    assert max(map(len, work.timed)) < 100
+    assert len(work.timed) == len(work.graded) - 1
+
+
 def test_sets_that_cannot_be_ranked_are_refused(tmp_path: Path) -> None:
     folder = write_sets(tmp_path / "sts", 8)
     (folder / "sts14.tsv").write_text("3\ta\tb\n3\tc\td\n", encoding="utf-8")

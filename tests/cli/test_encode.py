@@ -63,6 +63,24 @@ def test_encode_reads_standard_input_and_prints_json(folder: Path, tmp_path: Pat
     assert [json.loads(line)["text"] for line in out.read_text(encoding="utf-8").splitlines()] == ["one", "", "three"]
 
 
+def test_with_standard_output_closed_a_file_is_a_success_and_a_lost_result_is_not(
+    folder: Path, texts: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.npy"
+    lost = "mirrorkit: standard output cannot be written (it is closed); the requested files, if any, were written\n"
+    for args, code, said in (
+        (("encode", folder, texts, "-o", out), 0, ""),
+        (("encode", folder, texts, "-o", out, "--overwrite", "--json"), 2, lost),
+        (("similarity", folder, "a", "b"), 2, lost),
+        (("similarity", folder, "a", "b", "--json"), 2, lost),
+        (("check", folder), 2, lost),
+    ):
+        shell = ["sh", "-c", '"$@" >&-', "sh", *COMMAND, *map(str, args)]
+        done = subprocess.run(shell, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr) == (code, said)
+        assert np.load(out).shape == (3, 8)
+
+
 def test_encode_picks_a_column(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("id,body\n1,a\n2,b\n", encoding="utf-8")
     refused = command("encode", folder, tmp_path / "in.csv", "-o", tmp_path / "out.npy")

@@ -16,7 +16,7 @@ from tests.cpp.strings import AWKWARD, fuzz
 pytestmark = pytest.mark.cpp
 
 STRINGS = 3_000  # for each tokenizer; the sanitizers make it ten times slower
-TEXT_RUNS, FILE_RUNS, MANIFEST_RUNS = 100_000, 20_000, 5_000  # inputs that libFuzzer tries
+TEXT_RUNS, FILE_RUNS, MANIFEST_RUNS, GRAPH_RUNS = 100_000, 20_000, 5_000, 10_000  # inputs that libFuzzer tries
 SEED = 7
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -110,3 +110,11 @@ def test_fuzzed_manifests(bundle: Path, tmp_path_factory: pytest.TempPathFactory
     unpacked("manifests", corpus)
     fuzzer = built / "tests" / "fuzz_manifest"
     succeed([fuzzer, f"-runs={MANIFEST_RUNS}", f"-seed={SEED}", corpus], env={"TMPDIR": str(tmp_path)})
+
+
+def test_fuzzed_graphs(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    built = build("fuzz", tmp_path_factory, "clang++")
+    (tmp_path / "corpus").mkdir()
+    corpus = unpacked("graphs", tmp_path / "corpus")
+    fuzzer = built / "tests" / "fuzz_graph_paths"
+    succeed([fuzzer, f"-runs={GRAPH_RUNS}", f"-seed={SEED}", "-max_len=1000", corpus], env={"TMPDIR": str(tmp_path)})

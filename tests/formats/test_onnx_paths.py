@@ -102,6 +102,9 @@ def laid_out(home: Path) -> Path:
     (inside / "link").symlink_to(home / "data")
     (inside / "linked").symlink_to(home, target_is_directory=True)
     (inside / "loop").symlink_to("loop")
+    address = inside / "*" / "_ORT_MEM_ADDR_" / "*"  # what ONNX Runtime takes for no file, even where there is one
+    address.parent.mkdir(parents=True)
+    address.write_bytes(bytes(4 * SIZE))
     return inside
 
 

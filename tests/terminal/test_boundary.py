@@ -18,6 +18,7 @@ from mirrorkit.terminal.boundary import boundary
 from mirrorkit.terminal.signals import StoppedError, stoppable
 
 COMMAND = [sys.executable, "-m", "mirrorkit"]
+NO_FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def run(command: str, **env: str) -> tuple[int, str]:
     return done.returncode, done.stderr.decode("utf-8", "replace")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+@NO_FULL
 def test_a_standard_output_that_takes_nothing_is_one_line() -> None:
     for command in ('"$@" recipes', '"$@" recipes --json', '"$@" --help', '"$@" check --help', '"$@" --version'):
         code, said = run(f"{command} >/dev/full")
@@ -117,9 +118,27 @@ def test_a_standard_output_that_takes_nothing_is_one_line() -> None:
         assert "standard output cannot be written (No space left on device)" in said
 
 
-def test_closed_streams_do_no_harm(tmp_path: Path) -> None:
-    assert run('"$@" recipes >&-')[0] == 0
-    assert run('"$@" recipes --json 2>&- >/dev/null')[0] == 0
+def test_a_closed_standard_output_is_one_line_as_the_result_is_lost() -> None:
+    for command in ("recipes", "recipes --json", "--help", "--version"):
+        code, said = run(f'"$@" {command} >&-')
+        assert (code, said.count("\n")) == (2, 1), said
+        assert said.startswith("mirrorkit: standard output cannot be written (it is closed)")
+
+
+def test_a_reader_that_has_gone_is_told_alike_by_whatever_prints() -> None:
+    for command in ("recipes", "recipes --json", "--help", "--version"):
+        assert run(f'("$@" {command}; echo $? >&2) | sleep 0') == (0, "141\n")
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", pytest.param("2>/dev/full", marks=NO_FULL)])
+def test_messages_that_nobody_takes_change_no_exit_code(closed: str) -> None:
+    for command, code in (("recipes", 0), ("compare nosuch nosuch", 2), ("nonsense", 2)):
+        done = run(f'"$@" {command} {closed} >/dev/null', PYTHONUNBUFFERED="")
+        assert done == (code, ""), command
+    assert run('"$@" recipes <&- >&- 2>&-') == (2, "")
+
+
+def test_closed_standard_input_is_one_line(tmp_path: Path) -> None:
     code, said = run(f'"$@" finetune tiny - -o {tmp_path}/out <&-')
     assert (code, said.count("\n")) == (2, 1), said
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mirrorkit.errors import ConfigError, CorpusError
-from mirrorkit.text import opened
+from mirrorkit.text import packed
 from mirrorkit.text.readers import TextSource
 from mirrorkit.text.rows import LONGEST_LINE
 from mirrorkit.training.corpus import Corpus, load_corpus
@@ -240,7 +240,7 @@ def test_a_column_that_is_not_there(tmp_path: Path, name: str, columns: str, com
 
 def test_a_packed_file_that_swells_as_no_text_does_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "bomb.txt.gz"
-    file.write_bytes(gzip.compress((b"x" * 1023 + b"\n") * ((opened.UNSUSPICIOUS >> 10) + 1024)))
+    file.write_bytes(gzip.compress((b"x" * 1023 + b"\n") * ((packed.UNSUSPICIOUS >> 10) + 1024)))
     with pytest.raises(CorpusError, match="unpacks to more than 200 times its size"):
         for _ in TextSource(str(file)).records():
             pass

@@ -1,12 +1,14 @@
-// node verdicts.mjs FOLDER...: for each mirrorkit.json a line of JSON, what was wrong with it, or nothing.
-import { readFileSync } from "node:fs";
+// node verdicts.mjs PATH...: for each folder's mirrorkit.json, or each graph whose manifest names the file `data` with it,
+// a line of JSON, what was wrong with it, or nothing.
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { BundleError, readManifest } from "../../export/web/bundle.mjs";
+import { BundleError, checkGraph, readManifest } from "../../export/web/bundle.mjs";
 
-for (const folder of process.argv.slice(2)) {
+for (const path of process.argv.slice(2)) {
   let said = "";
   try {
-    readManifest(readFileSync(join(folder, "mirrorkit.json")));
+    if (statSync(path).isDirectory()) readManifest(readFileSync(join(path, "mirrorkit.json")));
+    else checkGraph({ file: "onnx/model.onnx", data_files: ["onnx/data", "data2"] }, readFileSync(path));
   } catch (error) {
     if (!(error instanceof BundleError)) throw error;
     said = error.message;

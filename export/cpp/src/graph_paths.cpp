@@ -20,6 +20,7 @@ enum class Message { none, model, training, function, graph, node, attribute, sp
 constexpr int most_fields = 5'000'000;  // real graphs have some ten thousand
 constexpr std::size_t deepest = 256;    // messages within messages
 constexpr std::uint64_t longest_name = 100'000, op_type = 4;
+constexpr auto memory = "_ORT_MEM_ADDR_";  // in a name, has ONNX Runtime read at an address instead of from a file
 
 // What a field of a message holds, as far as there is anything in it to walk into.
 Message inner(Message message, std::uint64_t field) {
@@ -118,7 +119,8 @@ class Walk {
     open_.pop_back();
     if (done.message != Message::entry || done.key != "location") return;
     std::error_code error;
-    if (!is_within(folder_, done.value) || !fs::is_regular_file(folder_ / fs::u8path(done.value), error)) {
+    if (done.value.find(memory) != std::string::npos || !is_within(folder_, done.value) ||
+        !fs::is_regular_file(folder_ / fs::u8path(done.value), error)) {
       bad_bundle(name_ + ": reads weights from '" + shown(done.value) + "', which is not a file in its folder");
     }
   }

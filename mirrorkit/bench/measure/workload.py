@@ -14,6 +14,7 @@ from mirrorkit.evaluation.sets import QuerySet
 from mirrorkit.evaluation.sts import read_tasks
 from mirrorkit.text.awkward import even_sample
 
+LONGEST_TIMED = 100_000  # characters; one text of megabytes would be all that the timings tell of
 POOL = 2000  # sentences to search, where there are as many
 SHORT = "How do I change the billing address on my account?"
 
@@ -38,8 +39,9 @@ class Workload:
 def read_workload(sts: str | Path | None, timed: int) -> Workload:
     """Read the seven sets in `sts`, or the shipped graded set; `timed` is the size of the ragged workload.
 
-    A pool short of 2,000 sentences is filled from the shipped sample, then from the shipped documents. Raises
-    CorpusError for a folder or a row that does not fit.
+    Texts above 100,000 characters are scored and, where there are others, not timed. A pool short of 2,000 sentences
+    is filled from the shipped sample, then from the shipped documents. Raises CorpusError for a folder or a row that
+    does not fit.
     """
     sets = [read_pairs(GRADED, score_column=0)] if sts is None else read_tasks(sts)
     for data in sets:
@@ -52,7 +54,8 @@ def read_workload(sts: str | Path | None, timed: int) -> Workload:
     for more in (_calibration, document_sentences):
         if len(pool) < POOL:
             pool += even_sample(_without(pool, more()), POOL - len(pool))
-    return Workload(sets, graded, pool, even_sample(graded, timed))
+    usual = [text for text in graded if len(text) <= LONGEST_TIMED] or graded
+    return Workload(sets, graded, pool, even_sample(usual, timed))
 
 
 def _without(known: list[str], texts: list[str]) -> list[str]:
