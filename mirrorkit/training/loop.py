@@ -19,10 +19,12 @@ from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
 from mirrorkit.training.loss import nt_xent
+from mirrorkit.training.own import MakeViews, OwnLoss, own_loss
 from mirrorkit.training.pairs import PairMaker, Pairs
 from mirrorkit.training.passes import Budget, gradients, plan_memory
 from mirrorkit.training.ranks import Ranks, processes_here
 from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recompute import recomputing
 from mirrorkit.training.schedule import Schedule
 from mirrorkit.training.views import mask_pieces, mask_spans
 from mirrorkit.training.watch import StepLog, TrainStats, Watch
@@ -48,6 +50,9 @@ def train(
     checkpoint: Checkpoint | None = None,
     step_log: StepLog | None = None,
     after_step: Callable[[int, int], None] | None = None,
+    make_views: MakeViews | None = None,
+    loss: OwnLoss | None = None,
+    gradient_checkpointing: bool = False,
 ) -> TrainStats:
     """Fine-tune `encoder` in place; on a CPU the same seed gives the same bits.
 
@@ -55,8 +60,9 @@ def train(
     on the device it was trained on. `memory` is how many bytes the process, or the GPU, may take; None is what is
     free. Of several `ranks` each takes its share of every batch, and all end with the same weights. Where a
     `checkpoint` was read, the training goes on from it. `after_step` is called with the steps that are done and those
-    of the whole run, and may look at the encoder. Raises TrainingError when the loss is no longer a number,
-    ConfigError for a device or an autocast type that this machine lacks and for a memory that is too small.
+    of the whole run, and may look at the encoder. `make_views` makes the views where those of the recipe are `own`,
+    and `loss` takes the place of NT-Xent. Raises TrainingError when the loss is no longer a number, ConfigError for a
+    device or an autocast type that this machine lacks and for a memory that is too small.
     """
     target = torch.device(pick_device(device))
     dtype = pick_autocast(autocast, target.type)
@@ -65,20 +71,28 @@ def train(
     ranks.same_weights(encoder.parameters())
     rng = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(
-        encoder.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=target.type != "mps"
+        [weight for weight in encoder.parameters() if weight.requires_grad],
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        fused=target.type != "mps",
     )
     scaler = torch.amp.GradScaler(target.type, enabled=dtype == torch.float16)
     schedule = Schedule(recipe, len(corpus), lambda seconds: ranks.firsts(seconds, target))
     watch = Watch(schedule, progress or Silent())
     with watch.tokenising():
-        pairs = PairMaker(corpus, recipe)
+        pairs = PairMaker(corpus, recipe, make_views)
     if target.type == "cuda":
         torch.cuda.reset_peak_memory_stats(target)
 
     state = State(encoder, optimizer, scaler, schedule, watch, rng, {})
     budget: Budget | None = None
     checkpoint.go_back(state)
-    with _seeded(seed + _APART * ranks.rank, target), drophead(encoder.backbone, recipe.drophead), checkpoint.guarded():
+    with (
+        _seeded(seed + _APART * ranks.rank, target),
+        drophead(encoder.backbone, recipe.drophead),
+        recomputing(encoder, on=gradient_checkpointing),
+        checkpoint.guarded(),
+    ):
         for steps in schedule.epochs():
             state.begin_draw()
             with watch.tokenising():
@@ -94,6 +108,7 @@ def train(
                     limit=memory,
                     room=state.room,
                     share=processes_here(),
+                    recomputed=gradient_checkpointing,
                 )
                 state.room = budget.room
             checkpoint.take_up(state, ranks)
@@ -102,18 +117,18 @@ def train(
                     break
                 rate = _set_rate(optimizer, recipe.learning_rate * schedule.rate())
                 optimizer.zero_grad(set_to_none=True)
-                loss_of = _Loss(encoder, recipe.temperature, ranks, len(rows), draw.labels_of(rows, target))
+                loss_of = _Loss(encoder, recipe.temperature, ranks, len(rows), draw.labels_of(rows, target), loss)
                 own = draw.both(ranks.share(rows))
                 passes = budget.passes_over(encoder, draw.views.lengths[own], recipe.max_length)
-                loss = gradients(encoder, draw.views, own, passes, loss_of, dtype=dtype, scale=scaler.scale)
+                value = gradients(encoder, draw.views, own, passes, loss_of, dtype=dtype, scale=scaler.scale)
                 ranks.sum_gradients(encoder.parameters())
                 if step_log:
                     norm = _norm(encoder) / scaler.get_scale()
-                    step_log.write(len(watch.losses) + 1, loss, rate, loss_of.vectors, norm)
+                    step_log.write(len(watch.losses) + 1, value, rate, loss_of.vectors, norm)
                 scaler.step(optimizer)
                 scaler.update()
                 schedule.step()
-                watch.step(loss, len(rows), rate)
+                watch.step(value, len(rows), rate)
                 checkpoint.after_step(state, ranks)
                 watch.show(after_step)
     optimizer.zero_grad(set_to_none=True)
@@ -127,7 +142,16 @@ def train(
 class _Loss:
     """The loss of a batch, of which `ranks` has the vectors of a share; keeps the vectors of all."""
 
-    def __init__(self, encoder: SentenceEncoder, temperature: float, ranks: Ranks, pairs: int, labels: Tensor | None):
+    def __init__(
+        self,
+        encoder: SentenceEncoder,
+        temperature: float,
+        ranks: Ranks,
+        pairs: int,
+        labels: Tensor | None,
+        own: OwnLoss | None = None,
+    ) -> None:
+        self._own = own
         self._normalized = encoder.usage.normalized
         self._temperature = temperature
         self._ranks, self._pairs, self._labels = ranks, pairs, labels
@@ -138,6 +162,8 @@ class _Loss:
         if not self._normalized:  # the loss compares directions; the model keeps its lengths
             whole = torch.nn.functional.normalize(whole, dim=-1)
         self.vectors = whole.detach()
+        if self._own is not None:
+            return own_loss(self._own, whole, self._temperature)
         return nt_xent(whole, self._temperature, self._labels)
 
 

@@ -15,6 +15,11 @@ def nt_xent(vectors: Tensor, temperature: float, labels: Tensor | None = None) -
     `vectors` is [2 * batch, dim], unit length, first views before second views; row i and row i + batch are a
     positive pair and the other 2 * batch - 2 rows its negatives. `labels` [2 * batch] names the string behind each
     row: a negative that is the same string as the anchor or as its positive is left out of the sum.
+
+    >>> import torch
+    >>> from mirrorkit import nt_xent
+    >>> f"{nt_xent(torch.eye(2).repeat(2, 1), temperature=1.0):.4f}"  # log(1 + 2 / e): each row has two negatives
+    '0.5514'
     """
     vectors = vectors.float()
     rows = len(vectors)
