@@ -32,6 +32,7 @@ class CorpusRecord:
     unit: str  # what a string is: line, sentence, paragraph or document
     skipped: tuple[str, ...]  # files of a folder that were not read, each with the reason
     understood: str = ""  # what the file was taken for and what was found in it, in a line
+    negatives: bool = False  # each row held a third string that does not mean the same
 
 
 @dataclass(frozen=True)

@@ -89,10 +89,10 @@ def finetune(
     `base` is a folder, a shipped name, a hub id or a module of your own (`Backbone`). `corpus` is a file (text, csv,
     tsv, json, jsonl, parquet or arrow; also .gz, .bz2, .xz, .zst), a pattern such as `data/*.csv`, a folder of .txt
     and .md files, a list of `Path`s, `-` (standard input), or texts in memory: strings, a data set, a data frame, and
-    with `pairs` tuples of two strings. What a file is, is told from its content and said in
-    `result.corpus.understood`; where that leaves it open, `text_column`, `delimiter` (`none`: a line is a text),
-    `encoding` and `header` decide, and `skip_bad` leaves out and counts the rows that do not fit. `unit` is what one
-    string is: line, sentence, paragraph or document. `limit` keeps that many rows, drawn evenly.
+    with `pairs` tuples of two strings, or of three, of which the last is a negative. What a file is, is told from its
+    content and said in `result.corpus.understood`; where that leaves it open, `text_column`, `delimiter` (`none`: a
+    line is a text), `encoding` and `header` decide, and `skip_bad` leaves out and counts the rows that do not fit.
+    `unit` is what one string is: line, sentence, paragraph or document. `limit` keeps that many rows, drawn evenly.
 
     `recipe` is a name or a `Recipe`, and `changes` are those of its fields that are to differ, such as `epochs=2`.
     `views` may also be a function of a text and the run's `numpy.random.Generator` that returns two texts; `loss` is
@@ -168,6 +168,7 @@ def finetune(
                 pairs=pairs,
                 trust_remote_code=trust_remote_code,
                 allow_equal_views=allow_equal_views,
+                loss=loss,
             )
             data, settings = read.corpus, read.recipe
             probe, trained_on = _hold_out(read, seed, verdict)

@@ -14,11 +14,11 @@ from mirrorkit.extras import require
 from mirrorkit.machine.torch_device import pick_autocast, pick_device
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.progress import Progress, Silent
-from mirrorkit.text.ragged import Ints, RaggedIds
+from mirrorkit.text.ragged import Ints, RaggedIds, joined
 from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
-from mirrorkit.training.loss import nt_xent
+from mirrorkit.training.loss import nt_xent, ranking
 from mirrorkit.training.own import MakeViews, OwnLoss, own_loss
 from mirrorkit.training.pairs import PairMaker, Pairs
 from mirrorkit.training.passes import Budget, gradients, plan_memory
@@ -117,7 +117,9 @@ def train(
                     break
                 rate = _set_rate(optimizer, recipe.learning_rate * schedule.rate())
                 optimizer.zero_grad(set_to_none=True)
-                loss_of = _Loss(encoder, recipe.temperature, ranks, len(rows), draw.labels_of(rows, target), loss)
+                loss_of = _Loss(
+                    encoder, recipe.temperature, ranks, len(rows), draw.labels_of(rows, target), loss, draw.each
+                )
                 own = draw.both(ranks.share(rows))
                 passes = budget.passes_over(encoder, draw.views.lengths[own], recipe.max_length)
                 value = gradients(encoder, draw.views, own, passes, loss_of, dtype=dtype, scale=scaler.scale)
@@ -150,34 +152,38 @@ class _Loss:
         pairs: int,
         labels: Tensor | None,
         own: OwnLoss | None = None,
+        views: int = 2,
     ) -> None:
-        self._own = own
+        self._own, self._views = own, views
         self._normalized = encoder.usage.normalized
         self._temperature = temperature
         self._ranks, self._pairs, self._labels = ranks, pairs, labels
         self.vectors = torch.empty(0)
 
     def __call__(self, own: Tensor) -> Tensor:
-        whole = self._ranks.gather(own, self._pairs)
+        whole = self._ranks.gather(own, self._pairs, self._views)
         if not self._normalized:  # the loss compares directions; the model keeps its lengths
             whole = torch.nn.functional.normalize(whole, dim=-1)
-        self.vectors = whole.detach()
+        self.vectors = whole.detach()[: 2 * self._pairs]
         if self._own is not None:
             return own_loss(self._own, whole, self._temperature)
-        return nt_xent(whole, self._temperature, self._labels)
+        return (nt_xent if self._views == 2 else ranking)(whole, self._temperature, self._labels)
 
 
 @dataclass(frozen=True)
 class _Draw:
     """Strings for a number of steps."""
 
-    views: RaggedIds  # all first views, then all second views
+    views: RaggedIds  # all first views, then all second views, then perhaps a negative of each pair
     labels: Ints | None  # of the views, where strings repeat
     batches: list[Ints]  # pairs of each step
+    each: int = 2  # views of a pair
 
     def both(self, pairs: Ints) -> Ints:
         """Return the rows of these pairs' views; for none the first row, since a pass cannot be empty."""
-        return np.concatenate([pairs, pairs + len(self.views) // 2]) if len(pairs) else np.zeros(1, dtype=np.int64)
+        count = len(self.views) // self.each
+        places = [pairs + count * i for i in range(self.each)]
+        return np.concatenate(places) if len(pairs) else np.zeros(1, dtype=np.int64)
 
     def labels_of(self, pairs: Ints, device: torch.device) -> Tensor | None:
         return None if self.labels is None else torch.from_numpy(self.labels[self.both(pairs)]).to(device)
@@ -204,8 +210,10 @@ def _draw(
     part: bool,
 ) -> _Draw:
     used = _rows(len(corpus), steps * recipe.batch_size if part else None, rng)
-    views, labels = tokenise_views(encoder, pairs.draw(used, rng), recipe, rng)
-    return _Draw(views, labels, np.array_split(rng.permutation(len(used)), steps))
+    drawn = pairs.draw(used, rng)
+    views, labels = tokenise_views(encoder, drawn, recipe, rng)
+    each = 2 if drawn.negatives is None else 3
+    return _Draw(views, labels, np.array_split(rng.permutation(len(used)), steps), each)
 
 
 def _check_sound(encoder: SentenceEncoder, texts: list[str]) -> None:
@@ -227,7 +235,7 @@ def _rows(count: int, wanted: int | None, rng: np.random.Generator) -> Ints:
 def tokenise_views(
     encoder: SentenceEncoder, pairs: Pairs, recipe: Recipe, rng: np.random.Generator
 ) -> tuple[RaggedIds, Ints | None]:
-    """Return the ids of all first views followed by all second views, and labels [2n] where strings repeat.
+    """Return the ids of all first views, all second views and the negatives, and a label of each where strings repeat.
 
     Two views have the same label when they are of the same text, or when their unmasked strings have the same tokens,
     as an uncased tokenizer makes of "May" and "may"; None says that no string occurs twice.
@@ -247,16 +255,15 @@ def tokenise_views(
         special=set(encoder.tokenizer.all_special_ids) - {encoder.tokenizer.unk_token_id},
         rng=rng,
     )
-    views = RaggedIds(
-        np.concatenate([first.flat, second.flat]), np.concatenate([first.starts, second.starts[1:] + first.starts[-1]])
-    )
+    others = [] if pairs.negatives is None else [encoder.tokenize(pairs.negatives, recipe.max_length)]
+    views = joined([first, second, *others])
     if pairs.groups is not None:
         return views, pairs.groups
     identity = pairs.second is pairs.first
     plain = first if identity else encoder.tokenize(pairs.second, recipe.max_length)
     numbers: dict[bytes, int] = {}
     labels = np.array(
-        [numbers.setdefault(ids[i].tobytes(), len(numbers)) for ids in (first, plain) for i in range(len(ids))]
+        [numbers.setdefault(ids[i].tobytes(), len(numbers)) for ids in (first, plain, *others) for i in range(len(ids))]
     )
     distinct = len(labels) // 2 if identity else len(labels)
     return views, labels if len(numbers) < distinct else None

@@ -11,7 +11,7 @@ from mirrorkit.model.own_module import Backbone
 from mirrorkit.text.scripts import DENSITY, is_unspaced
 from mirrorkit.training.base import Base, find_base
 from mirrorkit.training.corpus import Corpus
-from mirrorkit.training.own import MakeViews, name_of
+from mirrorkit.training.own import MakeViews, OwnLoss, name_of
 from mirrorkit.training.recipes import Changes, Recipe, choose
 from mirrorkit.training.view_choice import Views, about
 
@@ -34,6 +34,7 @@ def read_material(
     pairs: bool,
     trust_remote_code: bool,
     allow_equal_views: bool = False,
+    loss: OwnLoss | None = None,
 ) -> Material:
     """Find the base, `load` the corpus and settle the recipe that fits both.
 
@@ -45,6 +46,8 @@ def read_material(
         raise ConfigError(f"views {name_of(make_views)}: the strings of `pairs` have their second view already")
     found = find_base(base, trust_remote_code=trust_remote_code)
     data = load()
+    if loss is not None and data.negatives is not None:
+        raise ConfigError(f"loss {name_of(loss)}: known pairs with a negative each have a loss of their own")
     settings = choose(
         recipe,
         width=found.width,
@@ -57,7 +60,8 @@ def read_material(
     if make_views is not None:
         views = f"own: {name_of(make_views)}"
     else:
-        views = "known pairs" if pairs else about(settings.views, settings.crop_range, data.texts)
+        known = "known pairs" if data.negatives is None else "known pairs, each with a negative"
+        views = known if pairs else about(settings.views, settings.crop_range, data.texts)
     identity = settings.views is Views.IDENTITY and not pairs
     if identity and not allow_equal_views and not found.drops_out and _all_equal(settings, data.texts):
         unmasked = f"strings shorter than `mask_from={settings.mask_from}`" if settings.span_mask else "`span_mask=0`"

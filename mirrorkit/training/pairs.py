@@ -24,6 +24,7 @@ class Pairs:
     first: list[str]
     second: list[str]
     groups: Ints | None  # [2n], equal where two views are of the same text; None: let the tokens tell
+    negatives: list[str] | None = None  # a text for each string that does not mean the same
 
 
 class PairMaker:
@@ -54,8 +55,11 @@ class PairMaker:
             made = [two_views(self._make, text, rng) for text in own]
             return Pairs([pair[0] for pair in made], [pair[1] for pair in made], None)
         if self._same is None:
-            partners = self._corpus.partners
-            return Pairs(own, own if partners is None else [partners[i] for i in rows.tolist()], None)
+            partners, negatives = (
+                None if column is None else [column[i] for i in rows.tolist()]
+                for column in (self._corpus.partners, self._corpus.negatives)
+            )
+            return Pairs(own, own if partners is None else partners, None, negatives)
         if self._views is Views.ADJACENT:
             next_to = np.where(rows + 1 < len(texts), rows + 1, rows - 1)
             groups = np.concatenate([self._same[rows], self._same[next_to]])

@@ -117,6 +117,7 @@ class FinetuneResult:
                     repeats=corpus.repeats,
                     strings=len(corpus),
                     pairs=corpus.partners is not None,
+                    negatives=corpus.negatives is not None,
                     unit=str(corpus.unit),
                     skipped=corpus.skipped,
                     understood=corpus.understood,

@@ -23,7 +23,7 @@ from mirrorkit import finetune
 from mirrorkit.errors import ConfigError
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.training.ranks import Ranks, joined, launched
-from tests.training.rank_worker import BATCHES, alignment, batch_gradients
+from tests.training.rank_worker import BATCHES, LOSSES, batch_gradients
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 120  # seconds until a process that hangs is given up
@@ -46,8 +46,8 @@ def test_two_and_three_processes_have_the_gradient_of_one(tiny_random: Callable[
             process.kill()
             process.wait()
     encoder = SentenceEncoder.load(model, dropout=0.0).train()
-    for pairs, (name, own) in itertools.product(BATCHES, (("batch", None), ("own", alignment))):
-        expected = batch_gradients(encoder, Ranks(), pairs, own)
+    for pairs, (name, (own, each)) in itertools.product(BATCHES, LOSSES.items()):
+        expected = batch_gradients(encoder, Ranks(), pairs, own, each)
         for size in (2, 3):
             for rank in range(size):
                 assert_close(load_file(tmp_path / f"{size}-{rank}-{name}-{pairs}"), expected)
