@@ -55,6 +55,9 @@ def finetune(
     checkpoint_every: Annotated[int, option(RUN, "Save a checkpoint every so many steps; see --resume.")] = 0,
     resume: Annotated[bool, option(RUN, "Continue a training run that was stopped.", "--resume")] = False,
     log: Annotated[Path | None, option(RUN, "File for a line of JSON a step: loss, rate, geometry.", "--log")] = None,
+    tracker: Annotated[
+        str | None, option(RUN, "The same figures to tensorboard (the folder runs), wandb or mlflow.", "--tracker")
+    ] = None,
     eval_: Annotated[
         list[str] | None,
         option(
@@ -127,6 +130,7 @@ def finetune(
             checkpoint_every=checkpoint_every,
             resume=resume,
             log_file=log,
+            tracker=tracker,
             evaluate=eval_,
             dev=dev,
             verdict=verdict,

@@ -37,6 +37,7 @@ from mirrorkit.training.ranks import joined, launched
 from mirrorkit.training.recipes import AUTO, OWN, Changes, Recipe, check, told_kind
 from mirrorkit.training.result import FinetuneResult, Run
 from mirrorkit.training.saving import save
+from mirrorkit.training.tracker import check_tracker
 from mirrorkit.training.watch import open_step_log
 
 require("torch", extra="train")
@@ -72,6 +73,7 @@ def finetune(
     checkpoint_every: int = 0,
     resume: bool = False,
     log_file: str | Path | None = None,
+    tracker: str | None = None,
     eval_dir: str | Path | None = None,
     evaluate: str | Path | Sequence[str | Path] | None = None,
     dev: str | Path | None = None,
@@ -104,8 +106,8 @@ def finetune(
     in parts, with the gradient of the whole batch; None is what is free. `gradient_checkpointing` computes layers
     again rather than keep them, to the same effect. Every `checkpoint_every` steps, and where SIGINT or SIGTERM asks
     to end, the training is saved in a hidden folder beside `out`, from which `resume` goes on, to the same bits.
-    `log_file` gets a line of JSON for each step. Processes that torchrun or accelerate launched share each batch; the
-    first one of them writes.
+    `log_file` gets a line of JSON for each step; `tracker` (tensorboard, wandb or mlflow) gets the same figures.
+    Processes that torchrun or accelerate launched share each batch; the first one of them writes.
 
     `out` becomes a sentence-transformers folder, with a training.json beside the model card, when everything else is
     done; without it nothing is written. `seeds` trains that many times from the base, with seeds counting up from
@@ -129,14 +131,14 @@ def finetune(
     """
     progress, clock = progress or Silent(), Clock()
     target, steps_file = (None if path is None else local_path(path) for path in (out, log_file))
-    check(recipe, changes)
-    _check(loss, seeds, checkpoint_every, target, corpus, keeps=bool(checkpoint_every or resume), dev=dev is not None)
+    keeps = checkpoint_every != 0 or resume
+    _check(recipe, changes, loss, tracker, seeds, checkpoint_every, target, corpus, keeps=keeps, dev=dev is not None)
     device = pick_device(device)
     dtype = pick_autocast(autocast, device)
     allowed = size_of(memory)
     exam, dev_sets = read_exam(eval_dir, evaluate), read_dev(dev)
     if not (leads := launched()[0] == 0):
-        exam, dev_sets, steps_file = Exam(), [], None
+        exam, dev_sets, steps_file, tracker = Exam(), [], None, None
     elif target:
         check_target(target, overwrite=overwrite)
 
@@ -144,7 +146,9 @@ def finetune(
     with (
         joined(device) as ranks,
         open_checkpoint(target, every=checkpoint_every, resume=resume, overwrite=overwrite, leads=leads) as checkpoint,
-        open_step_log(steps_file, overwrite=overwrite, resume=resume) as step_log,
+        open_step_log(
+            steps_file, overwrite=overwrite, resume=resume, tracker=tracker, run=target.name if target else "mirrorkit"
+        ) as step_log,
         publish_folder(target, overwrite=overwrite) if target and leads else nullcontext() as draft,
     ):
         with clock("load"):
@@ -187,7 +191,7 @@ def finetune(
                     "count of processes": ranks.count,
                 }
             )
-            step_log.keep(checkpoint.step)
+            step_log.begin(checkpoint.step, {"base": read.base.name, **plain(settings), "seed": seed})
         fit = partial(
             train,
             device=device,
@@ -261,9 +265,21 @@ def _hold_out(read: Material, seed: int, verdict: bool) -> tuple[Probe | str, Co
 
 
 def _check(
-    loss: OwnLoss | None, seeds: int, every: int, target: Path | None, corpus: object, *, keeps: bool, dev: bool
+    recipe: str | Recipe,
+    changes: Changes,
+    loss: OwnLoss | None,
+    tracker: str | None,
+    seeds: int,
+    every: int,
+    target: Path | None,
+    corpus: object,
+    *,
+    keeps: bool,
+    dev: bool,
 ) -> None:
+    check(recipe, changes)
     check_loss(loss)
+    check_tracker(tracker)
     if seeds < 1:
         raise ConfigError(f"seeds {seeds}: must be at least 1")
     if every < 0:
@@ -279,11 +295,7 @@ def _check(
 
 def _tell(read: Material) -> None:
     settings, strings = read.recipe, len(read.corpus)
-    log.info(
-        "views %s; training strings are cut to %d tokens, the model keeps its own limit",
-        read.views,
-        settings.max_length,
-    )
+    log.info("views %s; training strings are cut to %d tokens", read.views, settings.max_length)
     if strings < settings.batch_size:
         log.warning("%d strings, fewer than one batch of %d: the batch shrinks", strings, settings.batch_size)
     if settings.pooling == Pooling.MEAN_PADDED:
