@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,18 @@ def test_dropped_heads_are_dropped_again(tiny_random: Callable[[str], Path], rea
     assert again == pytest.approx(loss, abs=1e-5)
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-5)
+
+
+def test_it_is_quiet_and_leaves_the_model_as_it_was(
+    tiny_random: Callable[[str], Path], real_texts: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    encoder = SentenceEncoder.load(tiny_random("bert")).train()
+    before = encoder.backbone.config.to_dict()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        backward(encoder, real_texts, again=True)
+    assert encoder.backbone.config.to_dict() == before
+    assert capfd.readouterr().err == ""
 
 
 def test_less_is_kept_and_that_is_predicted(shipped: Path) -> None:
