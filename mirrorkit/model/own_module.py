@@ -66,12 +66,16 @@ class ModuleEncoder(SentenceEncoder):
     >>> from safetensors.torch import load_file, save_file
     >>> class Letters(torch.nn.Embedding):
     ...     width, max_length, pad_id = 8, 64, 0
+    ...
     ...     def tokenize(self, texts, max_length):
     ...         return [[1, *text.encode()][:max_length] for text in texts]
+    ...
     ...     def forward(self, input_ids, attention_mask):
     ...         return super().forward(input_ids)
+    ...
     ...     def save(self, folder):
     ...         save_file({"weight": self.weight.data}, folder / "letters.safetensors")
+    ...
     ...     @classmethod
     ...     def load(cls, folder):
     ...         return cls.from_pretrained(load_file(folder / "letters.safetensors")["weight"], freeze=False)

@@ -84,8 +84,7 @@ class ModuleBase:
             raise ConfigError("compare True: sentence-transformers cannot load a module of your own")
         if settings.drophead:
             raise ConfigError(f"drophead {settings.drophead}: must be 0 for a module of your own")
-        with foreign(ModelError, f"{self.name}: cannot be copied"):
-            own = copy.deepcopy(self.module)
+        own = _copy(self.module)
         encoder = ModuleEncoder(own, pooling=settings.pooling, max_length=_fixed(settings), dropout=settings.dropout)
         return _fitted(encoder, settings).to(device)
 
@@ -100,12 +99,17 @@ Base = FolderBase | ModuleBase
 def find_base(base: str | Path | Backbone, *, trust_remote_code: bool) -> Base:
     """Find a model folder by its name and read its layout, or hold a module to what it must offer."""
     if not isinstance(base, (str, Path)):
-        ModuleEncoder(base)
+        ModuleEncoder(_copy(base))  # raises where it lacks something
         return ModuleBase(base)
     located = locate_model(base, trust_remote_code=trust_remote_code)
     layout = read_layout(located.folder)
     width = width_of(layout, trust_remote_code=trust_remote_code)
     return FolderBase(located.name, located.folder, layout, width, trust_remote_code)
+
+
+def _copy(module: Backbone) -> Backbone:
+    with foreign(ModelError, f"{name_of_module(module)}: cannot be copied"):
+        return copy.deepcopy(module)
 
 
 def load_base(
@@ -141,7 +145,7 @@ def _fitted(encoder: SentenceEncoder, settings: Recipe) -> SentenceEncoder:
         raise ConfigError(f"max_length {settings.max_length}: this model takes at most {positions} tokens")
     if settings.max_length > encoder.max_length:
         log.warning(
-            "max_length %d is more than the %d tokens of the base: the saved model takes %d",
+            "`max_length=%d` is more than the %d tokens of the base: the saved model takes %d",
             settings.max_length,
             encoder.max_length,
             settings.max_length,

@@ -49,7 +49,7 @@ def test_a_training_on_longer_strings_than_the_folder_takes_raises_what_is_saved
     texts = [*SENTENCES[:7], words]
     with caplog.at_level(logging.WARNING, logger="mirrorkit"):
         longer = finetune(base, texts, tmp_path / "longer", max_length=100, **SETTINGS)
-    assert "max_length 100 is more than the 32 tokens of the base: the saved model takes 100" in caplog.text
+    assert "`max_length=100` is more than the 32 tokens of the base: the saved model takes 100" in caplog.text
     shorter = finetune(base, texts, tmp_path / "shorter", max_length=16, **SETTINGS)
     assert (longer.encoder.max_length, shorter.encoder.max_length) == (100, 32)
     for name, length in (("longer", 100), ("shorter", 32)):

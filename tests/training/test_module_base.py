@@ -39,11 +39,13 @@ def test_its_vectors_are_the_mean_of_its_token_vectors() -> None:
 
 def test_it_is_trained_saved_and_loaded_by_its_own_loader(tmp_path: Path) -> None:
     module = Letters()
+    assert module.training
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     result = finetune(module, SENTENCES, tmp_path / "out", dropout=0.2, **SETTINGS)
     assert isinstance(result.encoder, ModuleEncoder)
     trained = result.encoder.module
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())  # left as it was
+    assert module.training
     assert not torch.equal(trained.table.weight, module.table.weight)
     assert (trained.layer.dropout.p, trained.layer.self_attn.dropout, module.layer.dropout.p) == (0.2, 0.2, 0.3)
     with safe_open(tmp_path / "out" / "letters.safetensors", "pt") as file:
