@@ -22,6 +22,9 @@ _HOME = {
     "FinetuneResult": "mirrorkit.training.result",
     "Recipe": "mirrorkit.training.recipes",
     "SentenceEncoder": "mirrorkit.model.encoder",
+    "Backbone": "mirrorkit.model.own_module",
+    "ModuleEncoder": "mirrorkit.model.own_module",
+    "nt_xent": "mirrorkit.training.loss",
     "Pooling": "mirrorkit.formats.model_folder",
     # Score.
     "evaluate": "mirrorkit.evaluation.run",
@@ -115,12 +118,15 @@ if TYPE_CHECKING:
     from mirrorkit.formats.engine import EngineMismatchError as EngineMismatchError
     from mirrorkit.formats.model_folder import Pooling as Pooling
     from mirrorkit.model.encoder import SentenceEncoder as SentenceEncoder
+    from mirrorkit.model.own_module import Backbone as Backbone
+    from mirrorkit.model.own_module import ModuleEncoder as ModuleEncoder
     from mirrorkit.progress import Progress as Progress
     from mirrorkit.runtime.encoder import Encoder as Encoder
     from mirrorkit.runtime.files.encode_file import EncodeResult as EncodeResult
     from mirrorkit.runtime.files.encode_file import encode_file as encode_file
     from mirrorkit.runtime.tensorrt.options import Tensorrt as Tensorrt
     from mirrorkit.training.finetune import finetune as finetune
+    from mirrorkit.training.loss import nt_xent as nt_xent
     from mirrorkit.training.recipes import Recipe as Recipe
     from mirrorkit.training.result import FinetuneResult as FinetuneResult
     from mirrorkit.verification.against import Agreement as Agreement

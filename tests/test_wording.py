@@ -13,11 +13,13 @@ import pytest
 pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnx", reason="needs the export extra")
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
+import torch
 
 import mirrorkit
 from mirrorkit import (
     Encoder,
     MirrorkitError,
+    ModuleEncoder,
     MtebEncoder,
     Recipe,
     SentenceEncoder,
@@ -34,6 +36,7 @@ from mirrorkit import (
     evaluate_sts,
     export,
     finetune,
+    nt_xent,
     push,
     rebuild_engine,
     run_bench,
@@ -88,6 +91,14 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "SentenceEncoder.load, pooling": (lambda _: SentenceEncoder.load("tiny", pooling="median"), "pooling"),
     "SentenceEncoder.load, max_length": (lambda _: SentenceEncoder.load("tiny", max_length=1), "max_length"),
     "SentenceEncoder.load, dropout": (lambda _: SentenceEncoder.load("tiny", dropout=1.0), "dropout"),
+    "finetune, equal views": (lambda _: finetune("tiny", TEXTS, dropout=0, span_mask=0), "allow_equal_views"),
+    "finetune, views": (lambda _: finetune("tiny", TEXTS, views=lambda text, rng: (text, "")), "views"),
+    "finetune, loss": (lambda _: finetune("tiny", TEXTS, loss=lambda a, b, t: a, device="cpu"), "loss"),
+    "finetune, lora": (lambda _: finetune("tiny", TEXTS, lora=-1), "lora"),
+    "finetune, a module": (lambda _: finetune(torch.nn.Linear(2, 2), TEXTS), "width"),  # type: ignore[arg-type]
+    "ModuleEncoder": (lambda _: ModuleEncoder(torch.nn.Linear(2, 2)), "width"),  # type: ignore[arg-type]
+    "nt_xent": (lambda _: nt_xent(torch.eye(2), temperature=0.0), "temperature"),
+    "nt_xent, rows": (lambda _: nt_xent(torch.eye(3), temperature=1.0), "vectors"),
     "export, pooling": (lambda _: export("tiny", "x", pooling="median"), "pooling"),
     "export over something": (lambda w: export("tiny", w / "full"), "overwrite"),
     "export, precision": (lambda w: export("tiny", w / "new", precision=["fp64"]), "precision"),
@@ -174,6 +185,6 @@ def test_every_public_function_is_among_them() -> None:
     called = {case.replace(".", ",").partition(",")[0].partition(" ")[0] for case in WRONG}
     returned = {"FinetuneResult", "Evaluation", "StsReport", "SearchScore", "KnnScore", "ExportResult", "CheckResult"}
     returned |= {"BenchResult", "Comparison", "EncodeResult", "EngineResult", "PushResult"}
-    others = {"__version__", "Progress"}  # a protocol, which nobody calls
+    others = {"__version__", "Progress", "Backbone"}  # protocols, which nobody calls
     errors = {name for name in mirrorkit.__all__ if name.endswith("Error")}
     assert set(mirrorkit.__all__) - returned - others - errors <= called

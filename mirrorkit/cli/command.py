@@ -35,7 +35,9 @@ TrustRemoteCode = Annotated[
 ]
 TextColumn = Annotated[
     str | None,
-    typer.Option(help="Column name or number; for pairs two with a comma.", rich_help_panel=READ),
+    typer.Option(
+        help="Column name or number; for pairs two with a comma, or three: the last a negative.", rich_help_panel=READ
+    ),
 ]
 Delimiter = Annotated[
     str | None,

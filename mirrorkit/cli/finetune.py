@@ -49,9 +49,15 @@ def finetune(
     device: Annotated[str, option(RUN, "auto, cpu, cuda or mps.")] = "auto",
     autocast: Annotated[str, option(RUN, "Type to multiply matrices in: auto, fp32, bf16 or fp16.")] = "auto",
     memory: Annotated[str | None, option(RUN, "Memory to train in, such as 4GB; default: what is free.")] = None,
+    gradient_checkpointing: Annotated[
+        bool, option(RUN, "Compute layers again rather than keep them: less memory.", "--gradient-checkpointing")
+    ] = False,
     checkpoint_every: Annotated[int, option(RUN, "Save a checkpoint every so many steps; see --resume.")] = 0,
     resume: Annotated[bool, option(RUN, "Continue a training run that was stopped.", "--resume")] = False,
     log: Annotated[Path | None, option(RUN, "File for a line of JSON a step: loss, rate, geometry.", "--log")] = None,
+    tracker: Annotated[
+        str | None, option(RUN, "The same figures to tensorboard (the folder runs), wandb or mlflow.", "--tracker")
+    ] = None,
     eval_: Annotated[
         list[str] | None,
         option(
@@ -86,6 +92,9 @@ def finetune(
         bool, option(READ, "Leave out and count rows that do not fit; default: an error.", "--skip-bad")
     ] = False,
     keep_repeats: Annotated[bool, option(_CORPUS, "Keep repeated rows.", "--keep-repeats")] = False,
+    allow_equal_views: Annotated[
+        bool, option(RUN, "Train even where both views of a string are always equal.", "--allow-equal-views")
+    ] = False,
     trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, option(OUTPUT, "Replace the model at OUT.", "--overwrite")] = False,
     json_: Json = False,
@@ -117,13 +126,16 @@ def finetune(
             device=device,
             autocast=autocast,
             memory=memory,
+            gradient_checkpointing=gradient_checkpointing,
             checkpoint_every=checkpoint_every,
             resume=resume,
             log_file=log,
+            tracker=tracker,
             evaluate=eval_,
             dev=dev,
             verdict=verdict,
             compare=check,
+            allow_equal_views=allow_equal_views,
             overwrite=overwrite,
             trust_remote_code=trust_remote_code,
             progress=progress,

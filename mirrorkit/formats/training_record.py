@@ -32,6 +32,7 @@ class CorpusRecord:
     unit: str  # what a string is: line, sentence, paragraph or document
     skipped: tuple[str, ...]  # files of a folder that were not read, each with the reason
     understood: str = ""  # what the file was taken for and what was found in it, in a line
+    negatives: bool = False  # each row held a third string that does not mean the same
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ class TrainingRecord:
     changes: tuple[ChangeRecord, ...] = ()  # of the labelled sets that were given
     verdict: VerdictRecord | None = None
     no_verdict: str | None = None  # why there is none
+    loss_function: str | None = None  # the user's own function, by its qualified name; null: NT-Xent
+    module: bool = False  # whether the base is a module of the user's, of the class `base`, which alone can load it
     schema_version: int = SCHEMA_VERSION
 
     def rows(self) -> dict[str, str]:
@@ -163,6 +166,7 @@ class TrainingRecord:
             "pooling": f"{self.hyper_parameters['pooling']}, {length}",
             "maximum length": f"{self.max_length} tokens{cut}",
             "views": self.views,
+            **({"loss": self.loss_function} if self.loss_function else {}),
             **({"checkpoint": self.dev} if self.dev else {}),
             **({"blend": self.blend} if self.blend else {}),
             "verdict, for information": self.verdict.line if self.verdict else f"none: {self.no_verdict}",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mirrorkit.assets.paths import TINY
 from mirrorkit.errors import ModelError
+from mirrorkit.formats.files import is_file_within
+from mirrorkit.formats.json_file import read_object
 from mirrorkit.formats.model_safety import check_model_folder
+from mirrorkit.formats.training_record import TRAINING
 from mirrorkit.paths import local_path
 from mirrorkit.publish import repair
 
@@ -38,10 +42,26 @@ def locate_model(name: str | Path, *, trust_remote_code: bool = False) -> Locate
     folder = found.folder
     if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
         raise ModelError(f"{folder}: holds only an adapter; merge it into its base model first")
+    if module := _module_in(folder):
+        raise ModelError(
+            f"{folder}: holds a module of your own, which can neither be exported nor loaded but by its own code: "
+            f'ModuleEncoder({module}.load(Path("{folder.name}")))'
+        )
     if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
         raise ModelError(f"{folder}: no config.json in it, so this is not a model folder")
     check_model_folder(folder, trust_remote_code=trust_remote_code)
     return found
+
+
+def _module_in(folder: Path) -> str | None:
+    """Return the class of the user's own module that was trained and saved in the folder, if one was."""
+    if (folder / "modules.json").is_file() or not is_file_within(folder, TRAINING):
+        return None
+    with suppress(ModelError):
+        record = read_object(folder / TRAINING)
+        name = str(record.get("base")).rpartition(".")[2]
+        return name if record.get("module") is True and name.isidentifier() else None
+    return None
 
 
 def _find(name: str | Path, trust_remote_code: bool) -> Located:

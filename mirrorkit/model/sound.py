@@ -55,7 +55,9 @@ def refuse_other_tokens(tokenizer: Any, backbone: Any, folder: Path) -> None:
         raise ModelError(f"{file}: gives token_type_ids other than 0 ({types[0]}), which mirrorkit does not feed")
 
 
-def refuse_padding_sensitive(tokenizer: Any, backbone: Any, chain: nn.Module, max_length: int, folder: Path) -> None:
+def refuse_padding_sensitive(
+    tokenizer: Any, backbone: Any, chain: nn.Module, max_length: int, folder: Path | str
+) -> None:
     """Raise ModelError where a text's vector changes with what else is in its batch.
 
     `chain` makes a vector of token vectors; `max_length` counts tokens.
@@ -66,6 +68,7 @@ def refuse_padding_sensitive(tokenizer: Any, backbone: Any, chain: nn.Module, ma
     ids = torch.tensor(tokenizer(text, truncation=True, max_length=min(longest, max_length))["input_ids"])
     if len(ids) < 2:
         return
+    ids = ids.to(next(backbone.parameters()).device)
     short = torch.cat([ids[: max(1, len(ids) // 5)], ids[-1:]])
     moved = partial(_moved_by_padding, backbone, chain, int(tokenizer.pad_token_id), ids, short)
     off = moved(left=False)
@@ -79,8 +82,8 @@ def refuse_padding_sensitive(tokenizer: Any, backbone: Any, chain: nn.Module, ma
         off = moved(left=True)
         if not off <= _ALLOWED:
             raise ModelError(
-                f"{folder / 'tokenizer_config.json'}: padding_side 'left' makes the vectors of {kind} change with "
-                f"padding ({off:.2g} between alone and in a batch); set it to 'right'"
+                f"{Path(folder) / 'tokenizer_config.json'}: padding_side 'left' makes the vectors of {kind} change "
+                f"with padding ({off:.2g} between alone and in a batch); set it to 'right'"
             )
 
 
@@ -89,15 +92,15 @@ def _moved_by_padding(
 ) -> float:
     """Return how far the vector of `short` lies in a batch with `long` from where it lies alone, lengths at 1."""
     count, width = len(short), len(long)
-    ids = torch.full((2, width), pad_id)
-    mask = torch.zeros(2, width, dtype=torch.int64)
+    ids = torch.full((2, width), pad_id, device=long.device)
+    mask = torch.zeros(2, width, dtype=torch.int64, device=long.device)
     place = slice(width - count, width) if left else slice(0, count)
     ids[0, place], mask[0, place] = short, 1
     ids[1], mask[1] = long, 1
     with torch.inference_mode():
-        alone = backbone(input_ids=short[None], attention_mask=torch.ones(1, count, dtype=torch.int64))
+        alone = backbone(input_ids=short[None], attention_mask=mask.new_ones(1, count))
         together = backbone(input_ids=ids, attention_mask=mask)
-        real = torch.ones(1, count, dtype=torch.int64)
+        real = mask.new_ones(1, count)
         vectors = [chain(hidden, real) for hidden in (alone.last_hidden_state, together.last_hidden_state[:1, place])]
     unit = [vector / vector.norm().clamp(min=1e-12) for vector in vectors]
     return float((unit[0] - unit[1]).abs().max())

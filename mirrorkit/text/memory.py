@@ -16,6 +16,7 @@ from mirrorkit.text.rows import HEAD_ROWS
 from mirrorkit.text.units import Record
 
 _WHERE = "corpus"
+_COUNTED = {2: "two", 3: "three"}
 
 
 def memory_records(corpus: Iterable[Any], columns: Sequence[str] | None, width: int) -> Iterator[Record]:
@@ -88,7 +89,9 @@ def _record(index: int, row: Any, names: Sequence[str] | None, places: Sequence[
     elif isinstance(row, (tuple, list)) and len(row) == width:
         found = list(row)
     else:
-        raise ConfigError(f"corpus[{index}] is {_told(row)}; with `pairs=True` a row is a tuple of two strings")
+        raise ConfigError(
+            f"corpus[{index}] is {_told(row)}; with `pairs=True` a row is a tuple of {_COUNTED[width]} strings"
+        )
     for value in found:
         if not isinstance(value, str) and not _is_missing(value):
             raise TypeError(f"corpus[{index}] is {_told(value)}, not str")

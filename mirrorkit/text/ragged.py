@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,6 +42,12 @@ class RaggedIds:
     @cached_property
     def lengths(self) -> Ints:
         return np.diff(self.starts)
+
+
+def joined(parts: Sequence[RaggedIds]) -> RaggedIds:
+    """Return the texts of all parts, one part behind the other."""
+    lengths = np.concatenate([part.lengths for part in parts])
+    return RaggedIds(np.concatenate([part.flat for part in parts]), np.concatenate([[0], np.cumsum(lengths)]))
 
 
 def pad_batch(

@@ -49,7 +49,7 @@ class TextSource:
 
     path: str  # "-" is standard input
     reading: Reading = field(default_factory=Reading)
-    width: int = 1  # strings a record has: 1, or 2 in pairs mode
+    width: int = 1  # strings a record has: 1, or 2 or 3 in pairs mode
     unit: Unit = Unit.LINE  # of plain text: what a record is; other kinds have a record a row
     label: str | None = None  # what messages call it; None: the file's name
     size: int = 0

@@ -14,6 +14,7 @@ from mirrorkit.progress import Progress
 from mirrorkit.training.best import Best, DevReport
 from mirrorkit.training.blend import BlendReport, blend, hold_out, weights_of
 from mirrorkit.training.corpus import Corpus
+from mirrorkit.training.lora import adapted
 from mirrorkit.training.recipes import Recipe
 from mirrorkit.training.watch import TrainStats
 
@@ -45,10 +46,11 @@ def attempt(
     """Train `encoder` in place, with `fit`, and where the recipe says so blend it with what it was."""
     start = weights_of(encoder) if settings.blend_share != 0 else {}
     held, rest = hold_out(data, settings.crop_range, seed) if settings.blend_share is None else (None, data)
-    best = Best(encoder, dev) if dev else None
     try:
-        stats = fit(encoder, rest, settings, after_step=best.after_step if best else None)
-        kept = best.keep() if best else None
+        with adapted(encoder, settings.lora, seed):
+            best = Best(encoder, dev) if dev else None
+            stats = fit(encoder, rest, settings, after_step=best.after_step if best else None)
+            kept = best.keep() if best else None
         if not start or not leads:
             return Attempt(seed, stats, None, kept)
         progress.phase("blending")

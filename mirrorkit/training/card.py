@@ -8,6 +8,8 @@ from mirrorkit.evaluation.sts import StsReport
 from mirrorkit.formats.card import carried, front_matter
 from mirrorkit.training.result import FinetuneResult
 
+_THEIRS = ["sentence-transformers"]  # not said of what they cannot load
+
 
 def model_card(result: FinetuneResult) -> str:
     """Return README.md, for people: what was trained on what, how, with which scores, and how to use it."""
@@ -15,9 +17,9 @@ def model_card(result: FinetuneResult) -> str:
     front = front_matter(
         {
             **(carried(origin.folder, result.base) if origin else {}),
-            "library_name": "sentence-transformers",
+            "library_name": "mirrorkit" if result.module else "sentence-transformers",
             "pipeline_tag": "sentence-similarity",
-            "tags": ["sentence-transformers", "feature-extraction", "mirror-bert", "mirrorkit"],
+            "tags": [*_THEIRS[result.module :], "feature-extraction", "mirror-bert", "mirrorkit"],
         }
     )
     name = result.out.name if result.out else "model"
@@ -88,6 +90,8 @@ def _score(report: StsReport, task: str) -> str:
 
 def _usage(name: str, result: FinetuneResult) -> list[str]:
     texts = '["a first sentence", "a second one"]'
+    if result.module:
+        return _usage_of_module(name, result, texts)
     lines = [
         "## Use",
         "",
@@ -106,6 +110,27 @@ def _usage(name: str, result: FinetuneResult) -> list[str]:
         "from sentence_transformers import SentenceTransformer",
         "",
         f'vectors = SentenceTransformer("{name}").encode({texts})',
+        "```",
+        "",
+    ]
+
+
+def _usage_of_module(name: str, result: FinetuneResult, texts: str) -> list[str]:
+    module, _, kind = result.base.rpartition(".")
+    pooling = "" if result.recipe.pooling == "mean" else f', pooling="{result.recipe.pooling}"'
+    return [
+        "## Use",
+        "",
+        "Only its own code can load it.",
+        "",
+        "```python",
+        "from pathlib import Path",
+        "",
+        "from mirrorkit import ModuleEncoder",
+        *([] if module == "__main__" else [f"from {module} import {kind}"]),
+        "",
+        f'encoder = ModuleEncoder({kind}.load(Path("{name}")){pooling})',
+        f"vectors = encoder.encode({texts})  # float32 [2, {result.encoder.dim}]",
         "```",
         "",
     ]

@@ -39,6 +39,7 @@ class Corpus:
     skipped: tuple[str, ...] = ()  # files of a folder that were not read, each with the reason
     in_order: bool = True  # neighbours in the file are neighbours here
     understood: str = ""  # what the file was taken for and what was found in it, in a line for people
+    negatives: list[str] | None = None  # of each known pair, a text that does not mean the same
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -46,8 +47,10 @@ class Corpus:
     def take(self, rows: Iterable[int]) -> Corpus:
         """Return the corpus with these rows alone."""
         kept = list(rows)
-        partners = None if self.partners is None else [self.partners[i] for i in kept]
-        return replace(self, texts=[self.texts[i] for i in kept], partners=partners)
+        partners, negatives = (
+            None if column is None else [column[i] for i in kept] for column in (self.partners, self.negatives)
+        )
+        return replace(self, texts=[self.texts[i] for i in kept], partners=partners, negatives=negatives)
 
 
 @dataclass
@@ -76,16 +79,17 @@ def load_corpus(
     csv, json and parquet); None is document for a folder and line for all else, which leaves fields whole as well.
     White space is folded, blank rows are skipped and counted, repeated rows dropped unless `keep_repeats`. `limit`
     keeps that many rows, drawn evenly from the whole file in memory that grows with `limit` alone. `text_column` is a
-    column's name or 1-based number, two of them with a comma for `pairs`.
+    column's name or 1-based number, two of them with a comma for `pairs`, and a third where each pair has a negative.
 
     Raises CorpusError, naming file and line, for what cannot be read and for fewer than 2 distinct strings.
     """
     if limit is not None and limit < 2:
         raise ConfigError(f"limit {limit}: must be at least 2")
-    width = 2 if pairs else 1
     columns = tuple(c.strip() for c in text_column.split(",")) if text_column else None
+    width = _width(corpus, columns) if pairs else 1
     if columns and len(columns) != width:
-        raise ConfigError(f"text_column {text_column!r}: must name {width} column{'s' * pairs}")
+        wanted = "2 columns, or 3 where each pair has a negative" if pairs else "1 column"
+        raise ConfigError(f"text_column {text_column!r}: must name {wanted}")
     if pairs and unit not in (None, Unit.LINE):
         raise ConfigError(f"unit {unit!r}: a pair is a line; give `unit=line`")
     reading = replace(reading or Reading(), columns=columns)
@@ -111,6 +115,7 @@ def load_corpus(
     found = Corpus(
         texts=[row[0] for row in kept],
         partners=[row[1] for row in kept] if pairs else None,
+        negatives=[row[2] for row in kept] if width > 2 else None,
         name=source.name,
         sha256=source.sha256,
         size=source.size,
@@ -124,6 +129,13 @@ def load_corpus(
     )
     log.info("%s", found.understood)
     return found
+
+
+def _width(corpus: Given, columns: tuple[str, ...] | None) -> int:
+    """Return how many strings a row of known pairs has: 3 with a negative."""
+    first = corpus[0] if isinstance(corpus, (list, tuple)) and corpus and not columns else None
+    told = len(columns) if columns else len(first) if isinstance(first, (list, tuple)) else 2
+    return 3 if told == 3 else 2
 
 
 def _files(corpus: Given) -> list[str | Path] | None:

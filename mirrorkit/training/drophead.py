@@ -45,11 +45,16 @@ def _heads(backbone: Any) -> int:
 
 def _projections(backbone: nn.Module) -> list[nn.Module]:
     found: list[nn.Module] = [
-        m for name, m in backbone.named_modules() if isinstance(m, nn.Linear) and _PROJECTION.search(name)
+        m for name, m in backbone.named_modules() if isinstance(_plain(m), nn.Linear) and _PROJECTION.search(name)
     ]
     if not found:
         raise ModelError(f"{type(backbone).__name__}: drophead does not know its attention layers; use `drophead=0`")
     return found
+
+
+def _plain(module: nn.Module) -> object:
+    """Return the layer that an adapter of peft stands around, or the module itself."""
+    return getattr(module, "base_layer", module)
 
 
 def _hook(heads: int, p: float) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -16,12 +16,13 @@ from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.plain import plain
 from mirrorkit.machine.torch_device import autocast_name, pick_autocast, pick_device
 from mirrorkit.model.encoder import SentenceEncoder
+from mirrorkit.model.own_module import Backbone
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.publish import check_space, check_target, publish_folder
 from mirrorkit.text.reading import Reading
 from mirrorkit.training.attempt import attempt
-from mirrorkit.training.base import bytes_on_disk, load_base
+from mirrorkit.training.base import bytes_on_disk
 from mirrorkit.training.best import read_dev
 from mirrorkit.training.checkpoint import open_checkpoint
 from mirrorkit.training.clock import Clock
@@ -30,14 +31,17 @@ from mirrorkit.training.exam import Exam, Marks, read_exam
 from mirrorkit.training.loop import train
 from mirrorkit.training.material import Material, read_material
 from mirrorkit.training.memory import size_of
+from mirrorkit.training.own import OwnLoss, check_loss, name_of
 from mirrorkit.training.probe import Probe, hold_out_probe
 from mirrorkit.training.ranks import joined, launched
 from mirrorkit.training.recipes import AUTO, OWN, Changes, Recipe, check, told_kind
 from mirrorkit.training.result import FinetuneResult, Run
 from mirrorkit.training.saving import save
+from mirrorkit.training.tracker import check_tracker
 from mirrorkit.training.watch import open_step_log
 
 require("torch", extra="train")
+from torch import Tensor
 
 if TYPE_CHECKING:
     from typing import Unpack  # in the standard library since Python 3.11
@@ -46,7 +50,7 @@ log = logging.getLogger(__name__)
 
 
 def finetune(
-    base: str | Path,
+    base: str | Path | Backbone,
     corpus: str | Path | Iterable[Any],
     out: str | Path | None = None,
     *,
@@ -65,14 +69,18 @@ def finetune(
     device: str = "auto",
     autocast: str = "auto",
     memory: str | None = None,
+    gradient_checkpointing: bool = False,
     checkpoint_every: int = 0,
     resume: bool = False,
     log_file: str | Path | None = None,
+    tracker: str | None = None,
     eval_dir: str | Path | None = None,
     evaluate: str | Path | Sequence[str | Path] | None = None,
     dev: str | Path | None = None,
     verdict: bool = True,
     compare: bool = False,
+    loss: Callable[[Tensor, Tensor, float], Tensor] | None = None,
+    allow_equal_views: bool = False,
     overwrite: bool = False,
     trust_remote_code: bool = False,
     progress: Progress | None = None,
@@ -80,21 +88,26 @@ def finetune(
 ) -> FinetuneResult:
     """Turn the masked language model `base` into an encoder with nothing but the strings of `corpus`.
 
-    `base` is a folder, a shipped name or a hub id. `corpus` is a file (text, csv, tsv, json, jsonl, parquet or arrow;
-    also .gz, .bz2, .xz, .zst), a pattern such as `data/*.csv`, a folder of .txt and .md files, a list of `Path`s, `-`
-    (standard input), or texts in memory: strings, a data set, a data frame, and with `pairs` tuples of two strings.
-    What a file is, is told from its content and said in `result.corpus.understood`; where that leaves it open,
-    `text_column`, `delimiter` (`none`: a line is a text), `encoding` and `header` decide, and `skip_bad` leaves out and
-    counts the rows that do not fit. `unit` is what one string is: line, sentence, paragraph or document. `limit` keeps
-    that many rows, drawn evenly.
+    `base` is a folder, a shipped name, a hub id or a module of your own (`Backbone`). `corpus` is a file (text, csv,
+    tsv, json, jsonl, parquet or arrow; also .gz, .bz2, .xz, .zst), a pattern such as `data/*.csv`, a folder of .txt
+    and .md files, a list of `Path`s, `-` (standard input), or texts in memory: strings, a data set, a data frame, and
+    with `pairs` tuples of two strings, or of three, of which the last is a negative. What a file is, is told from its
+    content and said in `result.corpus.understood`; where that leaves it open, `text_column`, `delimiter` (`none`: a
+    line is a text), `encoding` and `header` decide, and `skip_bad` leaves out and counts the rows that do not fit.
+    `unit` is what one string is: line, sentence, paragraph or document. `limit` keeps that many rows, drawn evenly.
+
     `recipe` is a name or a `Recipe`, and `changes` are those of its fields that are to differ, such as `epochs=2`.
-    `autocast` is the type that matrices are multiplied in: auto, fp32, bf16 or fp16.
+    `views` may also be a function of a text and the run's `numpy.random.Generator` that returns two texts; `loss` is
+    one of first views and second views, [n, dim] each and of unit length, and of the temperature, that returns a
+    number in the place of `nt_xent`. A recipe that makes both views of every string equal is refused unless
+    `allow_equal_views`. `autocast` is the type that matrices are multiplied in: auto, fp32, bf16 or fp16.
 
     `memory`, such as "4GB", is what the process, or the GPU, may take: a batch that needs more goes through the model
-    in parts, with the gradient of the whole batch; None is what is free. Every `checkpoint_every` steps, and where
-    SIGINT or SIGTERM asks to end, the training is saved in a hidden folder beside `out`, from which `resume` goes on,
-    to the same bits. `log_file` gets a line of JSON for each step. Processes that torchrun or accelerate launched share
-    each batch; the first one of them writes.
+    in parts, with the gradient of the whole batch; None is what is free. `gradient_checkpointing` computes layers
+    again rather than keep them, to the same effect. Every `checkpoint_every` steps, and where SIGINT or SIGTERM asks
+    to end, the training is saved in a hidden folder beside `out`, from which `resume` goes on, to the same bits.
+    `log_file` gets a line of JSON for each step; `tracker` (tensorboard, wandb or mlflow) gets the same figures.
+    Processes that torchrun or accelerate launched share each batch; the first one of them writes.
 
     `out` becomes a sentence-transformers folder, with a training.json beside the model card, when everything else is
     done; without it nothing is written. `seeds` trains that many times from the base, with seeds counting up from
@@ -118,14 +131,14 @@ def finetune(
     """
     progress, clock = progress or Silent(), Clock()
     target, steps_file = (None if path is None else local_path(path) for path in (out, log_file))
-    check(recipe, changes)
-    _check(seeds, checkpoint_every, target, corpus, keeps=bool(checkpoint_every or resume), dev=dev is not None)
+    keeps = checkpoint_every != 0 or resume
+    _check(recipe, changes, loss, tracker, seeds, checkpoint_every, target, corpus, keeps=keeps, dev=dev is not None)
     device = pick_device(device)
     dtype = pick_autocast(autocast, device)
     allowed = size_of(memory)
     exam, dev_sets = read_exam(eval_dir, evaluate), read_dev(dev)
     if not (leads := launched()[0] == 0):
-        exam, dev_sets, steps_file = Exam(), [], None
+        exam, dev_sets, steps_file, tracker = Exam(), [], None, None
     elif target:
         check_target(target, overwrite=overwrite)
 
@@ -133,7 +146,9 @@ def finetune(
     with (
         joined(device) as ranks,
         open_checkpoint(target, every=checkpoint_every, resume=resume, overwrite=overwrite, leads=leads) as checkpoint,
-        open_step_log(steps_file, overwrite=overwrite, resume=resume) as step_log,
+        open_step_log(
+            steps_file, overwrite=overwrite, resume=resume, tracker=tracker, run=target.name if target else "mirrorkit"
+        ) as step_log,
         publish_folder(target, overwrite=overwrite) if target and leads else nullcontext() as draft,
     ):
         with clock("load"):
@@ -149,14 +164,25 @@ def finetune(
                 seed=seed,
                 reading=Reading(None, delimiter, encoding, header, skip_bad),
             )
-            read = read_material(base, load, recipe, changes, pairs=pairs, trust_remote_code=trust_remote_code)
+            read = read_material(
+                base,
+                load,
+                recipe,
+                changes,
+                pairs=pairs,
+                trust_remote_code=trust_remote_code,
+                allow_equal_views=allow_equal_views,
+                loss=loss,
+            )
             data, settings = read.corpus, read.recipe
             probe, trained_on = _hold_out(read, seed, verdict)
             _tell(read)
             checkpoint.begin(
                 {
-                    "base": read.base,
+                    "base": read.base.name,
                     "recipe": plain(settings),
+                    "function for the views": read.make_views and name_of(read.make_views),
+                    "function for the loss": loss and name_of(loss),
                     "corpus": [data.sha256, len(data), str(data.unit)],
                     "count of strings": len(trained_on),
                     "seed": seed,
@@ -165,7 +191,7 @@ def finetune(
                     "count of processes": ranks.count,
                 }
             )
-            step_log.keep(checkpoint.step)
+            step_log.begin(checkpoint.step, {"base": read.base.name, **plain(settings), "seed": seed})
         fit = partial(
             train,
             device=device,
@@ -174,6 +200,9 @@ def finetune(
             memory=allowed,
             ranks=ranks,
             checkpoint=checkpoint,
+            make_views=read.make_views,
+            loss=loss,
+            gradient_checkpointing=gradient_checkpointing,
         )
 
         score = partial(exam.take, clock=clock, progress=progress, dtype=dtype)
@@ -183,7 +212,7 @@ def finetune(
         for number in range(seeds):
             with clock("load"):
                 progress.phase("loading the model")
-                encoder = load_base(read.folder, settings, device, trust_remote_code, compare=compare and number == 0)
+                encoder = read.base.load(settings, device, compare=compare and number == 0)
             asked = probe if leads and number == 0 else None  # a verdict is on what is kept
             if before is None:
                 if draft and target:
@@ -202,7 +231,9 @@ def finetune(
         result = FinetuneResult(
             encoder=kept,
             out=target if leads else None,
-            base=read.base,
+            base=read.base.name,
+            module=read.base.module is not None,
+            loss_function=name_of(loss) if loss else None,
             recipe_name=recipe if isinstance(recipe, str) else OWN,
             recipe=settings,
             views=read.views,
@@ -217,7 +248,7 @@ def finetune(
         if draft:
             progress.phase("saving")
             with clock("save"):
-                save(result, draft)
+                save(result, draft, read.base)
     return replace(result, seconds=clock.seconds())
 
 
@@ -233,7 +264,22 @@ def _hold_out(read: Material, seed: int, verdict: bool) -> tuple[Probe | str, Co
     return probe, rest
 
 
-def _check(seeds: int, every: int, target: Path | None, corpus: object, *, keeps: bool, dev: bool) -> None:
+def _check(
+    recipe: str | Recipe,
+    changes: Changes,
+    loss: OwnLoss | None,
+    tracker: str | None,
+    seeds: int,
+    every: int,
+    target: Path | None,
+    corpus: object,
+    *,
+    keeps: bool,
+    dev: bool,
+) -> None:
+    check(recipe, changes)
+    check_loss(loss)
+    check_tracker(tracker)
     if seeds < 1:
         raise ConfigError(f"seeds {seeds}: must be at least 1")
     if every < 0:
@@ -249,11 +295,7 @@ def _check(seeds: int, every: int, target: Path | None, corpus: object, *, keeps
 
 def _tell(read: Material) -> None:
     settings, strings = read.recipe, len(read.corpus)
-    log.info(
-        "views %s; training strings are cut to %d tokens, the model keeps its own limit",
-        read.views,
-        settings.max_length,
-    )
+    log.info("views %s; training strings are cut to %d tokens", read.views, settings.max_length)
     if strings < settings.batch_size:
         log.warning("%d strings, fewer than one batch of %d: the batch shrinks", strings, settings.batch_size)
     if settings.pooling == Pooling.MEAN_PADDED:

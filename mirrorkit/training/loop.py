@@ -14,15 +14,17 @@ from mirrorkit.extras import require
 from mirrorkit.machine.torch_device import pick_autocast, pick_device
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.progress import Progress, Silent
-from mirrorkit.text.ragged import Ints, RaggedIds
+from mirrorkit.text.ragged import Ints, RaggedIds, joined
 from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
-from mirrorkit.training.loss import nt_xent
+from mirrorkit.training.loss import nt_xent, ranking
+from mirrorkit.training.own import MakeViews, OwnLoss, own_loss
 from mirrorkit.training.pairs import PairMaker, Pairs
 from mirrorkit.training.passes import Budget, gradients, plan_memory
 from mirrorkit.training.ranks import Ranks, processes_here
 from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recompute import recomputing
 from mirrorkit.training.schedule import Schedule
 from mirrorkit.training.views import mask_pieces, mask_spans
 from mirrorkit.training.watch import StepLog, TrainStats, Watch
@@ -48,6 +50,9 @@ def train(
     checkpoint: Checkpoint | None = None,
     step_log: StepLog | None = None,
     after_step: Callable[[int, int], None] | None = None,
+    make_views: MakeViews | None = None,
+    loss: OwnLoss | None = None,
+    gradient_checkpointing: bool = False,
 ) -> TrainStats:
     """Fine-tune `encoder` in place; on a CPU the same seed gives the same bits.
 
@@ -55,8 +60,9 @@ def train(
     on the device it was trained on. `memory` is how many bytes the process, or the GPU, may take; None is what is
     free. Of several `ranks` each takes its share of every batch, and all end with the same weights. Where a
     `checkpoint` was read, the training goes on from it. `after_step` is called with the steps that are done and those
-    of the whole run, and may look at the encoder. Raises TrainingError when the loss is no longer a number,
-    ConfigError for a device or an autocast type that this machine lacks and for a memory that is too small.
+    of the whole run, and may look at the encoder. `make_views` makes the views where those of the recipe are `own`,
+    and `loss` takes the place of NT-Xent. Raises TrainingError when the loss is no longer a number, ConfigError for a
+    device or an autocast type that this machine lacks and for a memory that is too small.
     """
     target = torch.device(pick_device(device))
     dtype = pick_autocast(autocast, target.type)
@@ -65,20 +71,28 @@ def train(
     ranks.same_weights(encoder.parameters())
     rng = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(
-        encoder.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=target.type != "mps"
+        [weight for weight in encoder.parameters() if weight.requires_grad],
+        lr=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        fused=target.type != "mps",
     )
     scaler = torch.amp.GradScaler(target.type, enabled=dtype == torch.float16)
     schedule = Schedule(recipe, len(corpus), lambda seconds: ranks.firsts(seconds, target))
     watch = Watch(schedule, progress or Silent())
     with watch.tokenising():
-        pairs = PairMaker(corpus, recipe)
+        pairs = PairMaker(corpus, recipe, make_views)
     if target.type == "cuda":
         torch.cuda.reset_peak_memory_stats(target)
 
     state = State(encoder, optimizer, scaler, schedule, watch, rng, {})
     budget: Budget | None = None
     checkpoint.go_back(state)
-    with _seeded(seed + _APART * ranks.rank, target), drophead(encoder.backbone, recipe.drophead), checkpoint.guarded():
+    with (
+        _seeded(seed + _APART * ranks.rank, target),
+        drophead(encoder.backbone, recipe.drophead),
+        recomputing(encoder, on=gradient_checkpointing),
+        checkpoint.guarded(),
+    ):
         for steps in schedule.epochs():
             state.begin_draw()
             with watch.tokenising():
@@ -94,6 +108,7 @@ def train(
                     limit=memory,
                     room=state.room,
                     share=processes_here(),
+                    recomputed=gradient_checkpointing,
                 )
                 state.room = budget.room
             checkpoint.take_up(state, ranks)
@@ -102,18 +117,20 @@ def train(
                     break
                 rate = _set_rate(optimizer, recipe.learning_rate * schedule.rate())
                 optimizer.zero_grad(set_to_none=True)
-                loss_of = _Loss(encoder, recipe.temperature, ranks, len(rows), draw.labels_of(rows, target))
+                loss_of = _Loss(
+                    encoder, recipe.temperature, ranks, len(rows), draw.labels_of(rows, target), loss, draw.each
+                )
                 own = draw.both(ranks.share(rows))
                 passes = budget.passes_over(encoder, draw.views.lengths[own], recipe.max_length)
-                loss = gradients(encoder, draw.views, own, passes, loss_of, dtype=dtype, scale=scaler.scale)
+                value = gradients(encoder, draw.views, own, passes, loss_of, dtype=dtype, scale=scaler.scale)
                 ranks.sum_gradients(encoder.parameters())
                 if step_log:
                     norm = _norm(encoder) / scaler.get_scale()
-                    step_log.write(len(watch.losses) + 1, loss, rate, loss_of.vectors, norm)
+                    step_log.write(len(watch.losses) + 1, value, rate, loss_of.vectors, norm)
                 scaler.step(optimizer)
                 scaler.update()
                 schedule.step()
-                watch.step(loss, len(rows), rate)
+                watch.step(value, len(rows), rate)
                 checkpoint.after_step(state, ranks)
                 watch.show(after_step)
     optimizer.zero_grad(set_to_none=True)
@@ -127,31 +144,46 @@ def train(
 class _Loss:
     """The loss of a batch, of which `ranks` has the vectors of a share; keeps the vectors of all."""
 
-    def __init__(self, encoder: SentenceEncoder, temperature: float, ranks: Ranks, pairs: int, labels: Tensor | None):
+    def __init__(
+        self,
+        encoder: SentenceEncoder,
+        temperature: float,
+        ranks: Ranks,
+        pairs: int,
+        labels: Tensor | None,
+        own: OwnLoss | None = None,
+        views: int = 2,
+    ) -> None:
+        self._own, self._views = own, views
         self._normalized = encoder.usage.normalized
         self._temperature = temperature
         self._ranks, self._pairs, self._labels = ranks, pairs, labels
         self.vectors = torch.empty(0)
 
     def __call__(self, own: Tensor) -> Tensor:
-        whole = self._ranks.gather(own, self._pairs)
+        whole = self._ranks.gather(own, self._pairs, self._views)
         if not self._normalized:  # the loss compares directions; the model keeps its lengths
             whole = torch.nn.functional.normalize(whole, dim=-1)
-        self.vectors = whole.detach()
-        return nt_xent(whole, self._temperature, self._labels)
+        self.vectors = whole.detach()[: 2 * self._pairs]
+        if self._own is not None:
+            return own_loss(self._own, whole, self._temperature)
+        return (nt_xent if self._views == 2 else ranking)(whole, self._temperature, self._labels)
 
 
 @dataclass(frozen=True)
 class _Draw:
     """Strings for a number of steps."""
 
-    views: RaggedIds  # all first views, then all second views
+    views: RaggedIds  # all first views, then all second views, then perhaps a negative of each pair
     labels: Ints | None  # of the views, where strings repeat
     batches: list[Ints]  # pairs of each step
+    each: int = 2  # views of a pair
 
     def both(self, pairs: Ints) -> Ints:
         """Return the rows of these pairs' views; for none the first row, since a pass cannot be empty."""
-        return np.concatenate([pairs, pairs + len(self.views) // 2]) if len(pairs) else np.zeros(1, dtype=np.int64)
+        count = len(self.views) // self.each
+        places = [pairs + count * i for i in range(self.each)]
+        return np.concatenate(places) if len(pairs) else np.zeros(1, dtype=np.int64)
 
     def labels_of(self, pairs: Ints, device: torch.device) -> Tensor | None:
         return None if self.labels is None else torch.from_numpy(self.labels[self.both(pairs)]).to(device)
@@ -178,8 +210,10 @@ def _draw(
     part: bool,
 ) -> _Draw:
     used = _rows(len(corpus), steps * recipe.batch_size if part else None, rng)
-    views, labels = tokenise_views(encoder, pairs.draw(used, rng), recipe, rng)
-    return _Draw(views, labels, np.array_split(rng.permutation(len(used)), steps))
+    drawn = pairs.draw(used, rng)
+    views, labels = tokenise_views(encoder, drawn, recipe, rng)
+    each = 2 if drawn.negatives is None else 3
+    return _Draw(views, labels, np.array_split(rng.permutation(len(used)), steps), each)
 
 
 def _check_sound(encoder: SentenceEncoder, texts: list[str]) -> None:
@@ -201,7 +235,7 @@ def _rows(count: int, wanted: int | None, rng: np.random.Generator) -> Ints:
 def tokenise_views(
     encoder: SentenceEncoder, pairs: Pairs, recipe: Recipe, rng: np.random.Generator
 ) -> tuple[RaggedIds, Ints | None]:
-    """Return the ids of all first views followed by all second views, and labels [2n] where strings repeat.
+    """Return the ids of all first views, all second views and the negatives, and a label of each where strings repeat.
 
     Two views have the same label when they are of the same text, or when their unmasked strings have the same tokens,
     as an uncased tokenizer makes of "May" and "may"; None says that no string occurs twice.
@@ -221,16 +255,15 @@ def tokenise_views(
         special=set(encoder.tokenizer.all_special_ids) - {encoder.tokenizer.unk_token_id},
         rng=rng,
     )
-    views = RaggedIds(
-        np.concatenate([first.flat, second.flat]), np.concatenate([first.starts, second.starts[1:] + first.starts[-1]])
-    )
+    others = [] if pairs.negatives is None else [encoder.tokenize(pairs.negatives, recipe.max_length)]
+    views = joined([first, second, *others])
     if pairs.groups is not None:
         return views, pairs.groups
     identity = pairs.second is pairs.first
     plain = first if identity else encoder.tokenize(pairs.second, recipe.max_length)
     numbers: dict[bytes, int] = {}
     labels = np.array(
-        [numbers.setdefault(ids[i].tobytes(), len(numbers)) for ids in (first, plain) for i in range(len(ids))]
+        [numbers.setdefault(ids[i].tobytes(), len(numbers)) for ids in (first, plain, *others) for i in range(len(ids))]
     )
     distinct = len(labels) // 2 if identity else len(labels)
     return views, labels if len(numbers) < distinct else None

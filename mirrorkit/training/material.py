@@ -2,50 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mirrorkit.formats.layout_reader import read_layout
-from mirrorkit.model.backbone import width_of
-from mirrorkit.model.hub import locate_model
-from mirrorkit.training.base import token_counter
+from mirrorkit.errors import ConfigError
+from mirrorkit.model.own_module import Backbone
+from mirrorkit.text.scripts import DENSITY, is_unspaced
+from mirrorkit.training.base import Base, find_base
 from mirrorkit.training.corpus import Corpus
+from mirrorkit.training.own import MakeViews, OwnLoss, name_of
 from mirrorkit.training.recipes import Changes, Recipe, choose
-from mirrorkit.training.view_choice import about
+from mirrorkit.training.view_choice import Views, about
 
 
 @dataclass(frozen=True)
 class Material:
-    base: str  # its name
-    folder: Path  # that it lies in
+    base: Base
     corpus: Corpus
     recipe: Recipe
     views: str  # which two views the strings have, and why
+    make_views: MakeViews | None  # what makes them, where that is a function of the user's
 
 
 def read_material(
-    base: str | Path,
+    base: str | Path | Backbone,
     load: Callable[[], Corpus],
     recipe: str | Recipe,
     changes: Changes,
     *,
     pairs: bool,
     trust_remote_code: bool,
+    allow_equal_views: bool = False,
+    loss: OwnLoss | None = None,
 ) -> Material:
-    """Find the base, `load` the corpus and settle the recipe that fits both."""
-    located = locate_model(base, trust_remote_code=trust_remote_code)
-    layout = read_layout(located.folder)
-    width = width_of(layout, trust_remote_code=trust_remote_code)
+    """Find the base, `load` the corpus and settle the recipe that fits both.
+
+    Raises ConfigError for a recipe whose two views of a string are always equal, unless they are allowed to be.
+    """
+    given = changes.get("views")
+    make_views = None if given is None or isinstance(given, str) else given
+    if pairs and make_views is not None:
+        raise ConfigError(f"views {name_of(make_views)}: the strings of `pairs` have their second view already")
+    found = find_base(base, trust_remote_code=trust_remote_code)
     data = load()
+    if loss is not None and data.negatives is not None:
+        raise ConfigError(f"loss {name_of(loss)}: known pairs with a negative each have a loss of their own")
     settings = choose(
         recipe,
-        width=width,
-        own_pooling=layout.pooling if layout.named else None,
+        width=found.width,
+        own_pooling=found.own_pooling,
         texts=data.texts,
         changes=changes,
         pairs=pairs,
-        count_tokens=token_counter(located.folder, layout, trust_remote_code),
+        count_tokens=found.count_tokens,
     )
-    views = "known pairs" if pairs else about(settings.views, settings.crop_range, data.texts)
-    return Material(located.name, located.folder, data, settings, views)
+    if make_views is not None:
+        views = f"own: {name_of(make_views)}"
+    else:
+        known = "known pairs" if data.negatives is None else "known pairs, each with a negative"
+        views = known if pairs else about(settings.views, settings.crop_range, data.texts)
+    identity = settings.views is Views.IDENTITY and not pairs
+    if identity and not allow_equal_views and not found.drops_out and _all_equal(settings, data.texts):
+        unmasked = f"strings shorter than `mask_from={settings.mask_from}`" if settings.span_mask else "`span_mask=0`"
+        raise ConfigError(
+            f"`dropout=0`, `drophead=0` and {unmasked} make the two views of every string equal, so there is nothing "
+            "to learn; give one of them, other `views`, or `allow_equal_views=True`"
+        )
+    return Material(found, data, settings, views, make_views)
+
+
+def _all_equal(settings: Recipe, texts: Sequence[str]) -> bool:
+    """Tell whether neither dropout nor a mask makes a second view differ from the first."""
+    if settings.dropout or settings.drophead:
+        return False
+    shortest = max(settings.mask_from, settings.span_mask + 1)
+    long = (len(text) * (DENSITY if is_unspaced(text) else 1) >= shortest for text in texts)
+    return not settings.span_mask or not any(long)

@@ -6,13 +6,14 @@ import ctypes
 import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mirrorkit.errors import ConfigError
 from mirrorkit.extras import require
 from mirrorkit.machine.facts import peak_memory_bytes
 from mirrorkit.machine.memory import free_bytes, resident_bytes
 from mirrorkit.model.encoder import SentenceEncoder
+from mirrorkit.training.recompute import not_recomputing
 
 require("torch", extra="train")
 import torch
@@ -86,28 +87,47 @@ def size_text(size: float) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e10 else f"{math.ceil(size / 1e6):,} MB"
 
 
-def measure(encoder: SentenceEncoder, dtype: torch.dtype, longest: int, limit: int | None, share: int = 1) -> Memory:
+def measure(
+    encoder: SentenceEncoder,
+    dtype: torch.dtype,
+    longest: int,
+    limit: int | None,
+    share: int = 1,
+    *,
+    recomputed: bool = False,
+) -> Memory:
     """Try a few short passes and return what training will need; the random numbers stay as they were.
 
-    `longest` is the length of the longest text in tokens; `share` is how many processes divide what is free.
+    `longest` is the length of the longest text in tokens; `share` is how many processes divide what is free;
+    `recomputed` are layers that are computed again on the way back.
     """
     device = encoder.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        width = min(longest, _LONG)
-        half = max(1, width // 2)
-        one, two, shorter = (_kept(encoder, dtype, *shape) for shape in ((1, width), (2, width), (2, half)))
-    row, fixed = two - one, max(0.0, 2 * one - two)
-    half_row = max(0.0, (shorter - fixed) / 2)
-    square = max(0.0, (row / width - half_row / half) / (width - half)) if width > half else 0.0
     layers = getattr(encoder.backbone.config, "num_hidden_layers", None) or 1
-    costs = Costs(token=row / width - square * width, square=square, fixed=fixed, passing=_PASSING / layers)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        costs = _costs(encoder, dtype, longest, _PASSING / layers)
+        if recomputed:
+            with not_recomputing(encoder):
+                whole = _costs(encoder, dtype, longest, 0.0)
+            one_layer = whole.of_row(longest) / layers  # is there again while the gradient goes through it
+            costs = replace(costs, passing=(1 + _PASSING) * one_layer / costs.of_row(longest))
     weights = [p.numel() * p.element_size() for p in encoder.parameters()]
+    trained = sum(p.numel() * p.element_size() for p in encoder.parameters() if p.requires_grad)
     now, peak = _held(device)
-    more = _COPIES * sum(weights) + max(weights) + fixed
+    more = _COPIES * trained + max(weights) + costs.fixed
     if limit is None:
         free = _free(device)
         return Memory(None if free is None else int(now + free / share), False, now + more, costs, peak)
     return Memory(limit, True, now + more, costs, peak)
+
+
+def _costs(encoder: SentenceEncoder, dtype: torch.dtype, longest: int, passing: float) -> Costs:
+    width = min(longest, _LONG)
+    half = max(1, width // 2)
+    one, two, shorter = (_kept(encoder, dtype, *shape) for shape in ((1, width), (2, width), (2, half)))
+    row, fixed = two - one, max(0.0, 2 * one - two)
+    half_row = max(0.0, (shorter - fixed) / 2)
+    square = max(0.0, (row / width - half_row / half) / (width - half)) if width > half else 0.0
+    return Costs(token=row / width - square * width, square=square, fixed=fixed, passing=passing)
 
 
 def _kept(encoder: SentenceEncoder, dtype: torch.dtype, rows: int, width: int) -> float:

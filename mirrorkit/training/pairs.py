@@ -11,6 +11,7 @@ from mirrorkit.errors import ConfigError
 from mirrorkit.text.ragged import Ints
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.duplicates import same_documents
+from mirrorkit.training.own import MakeViews, two_views
 from mirrorkit.training.pieces import two_crops, two_sentences
 from mirrorkit.training.recipes import Recipe
 from mirrorkit.training.view_choice import Views, settled
@@ -23,14 +24,21 @@ class Pairs:
     first: list[str]
     second: list[str]
     groups: Ints | None  # [2n], equal where two views are of the same text; None: let the tokens tell
+    negatives: list[str] | None = None  # a text for each string that does not mean the same
 
 
 class PairMaker:
     """Makes the pairs of one epoch after another; what is the same in every epoch is done once."""
 
-    def __init__(self, corpus: Corpus, recipe: Recipe) -> None:
+    def __init__(self, corpus: Corpus, recipe: Recipe, make: MakeViews | None = None) -> None:
         self._corpus = corpus
         self._crop = recipe.crop_range
+        self._make = make
+        if recipe.views is Views.OWN:
+            if make is None:
+                raise ConfigError("views own: give the function that makes them as `views`")
+            self._views, self._same = Views.OWN, None
+            return
         if corpus.partners is not None or recipe.views is Views.IDENTITY:
             self._views, self._same = Views.IDENTITY, None
             return
@@ -43,9 +51,15 @@ class PairMaker:
         """Return new pairs for these rows of the corpus; `rng` alone decides what they are."""
         texts = self._corpus.texts
         own = [texts[i] for i in rows.tolist()]
+        if self._make is not None:
+            made = [two_views(self._make, text, rng) for text in own]
+            return Pairs([pair[0] for pair in made], [pair[1] for pair in made], None)
         if self._same is None:
-            partners = self._corpus.partners
-            return Pairs(own, own if partners is None else [partners[i] for i in rows.tolist()], None)
+            partners, negatives = (
+                None if column is None else [column[i] for i in rows.tolist()]
+                for column in (self._corpus.partners, self._corpus.negatives)
+            )
+            return Pairs(own, own if partners is None else partners, None, negatives)
         if self._views is Views.ADJACENT:
             next_to = np.where(rows + 1 < len(texts), rows + 1, rows - 1)
             groups = np.concatenate([self._same[rows], self._same[next_to]])

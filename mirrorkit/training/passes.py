@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mirrorkit.errors import ConfigError
 from mirrorkit.extras import require
 from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.model.encoder import SentenceEncoder
@@ -98,17 +99,18 @@ def plan_memory(
     limit: int | None = None,
     room: float | None = None,
     share: int = 1,
+    recomputed: bool = False,
 ) -> Budget:
     """Measure what this model needs and say what these batches, each the lengths of its texts in tokens, will take.
 
     They stand for those of all the `steps`. `limit` is how many bytes may be held in all; without it what is free is
-    divided by `share` processes. `room` fixes what the graphs may take. Raises ConfigError where not even one text
-    fits into the limit.
+    divided by `share` processes. `room` fixes what the graphs may take; `recomputed` are layers that keep only what
+    goes into them. Raises ConfigError where not even one text fits into the limit.
     """
     padded = encoder.pooling == Pooling.MEAN_PADDED
     longest = max_length if padded else max(int(lengths.max()) for lengths in batches)
     some = batches[:_MANY]
-    memory = measure(encoder, dtype, longest, limit, share)
+    memory = measure(encoder, dtype, longest, limit, share, recomputed=recomputed)
     if encoder.device.type == "cpu" and dtype != torch.float32:
         kept = _shapes(encoder, some, max_length) / len(some) * steps * _KERNELS
         memory = replace(memory, basis=memory.basis + min(kept, _MOST_KERNELS))
@@ -176,7 +178,8 @@ def gradients(
     vectors = torch.cat([output.detach() for output in outputs])[torch.argsort(order)].requires_grad_()
     loss = loss_of(vectors)
     scale(loss).backward()  # type: ignore[no-untyped-call]
-    assert vectors.grad is not None  # the loss depends on them
+    if vectors.grad is None:
+        raise ConfigError("the `loss` does not depend on the vectors, so there is nothing to train the model by")
     parts = torch.split(vectors.grad[order], [len(chunk) for chunk in passes.chunks])
     if not passes.twice:
         torch.autograd.backward(outputs, parts)

@@ -43,16 +43,16 @@ class Ranks:
         """Return this process's part of the pairs of a batch; the parts differ by one pair at the most."""
         return np.array_split(rows, self.count)[self.rank]
 
-    def gather(self, own: Tensor, pairs: int) -> Tensor:
-        """Return the vectors of the whole batch [2 * pairs, dim], first views first; only one's own have a graph.
+    def gather(self, own: Tensor, pairs: int, views: int = 2) -> Tensor:
+        """Return the vectors of the whole batch [views * pairs, dim], first views first; only one's own have a graph.
 
-        `own` [2 * share, dim] are those of the share of this process; what stands behind them has no part in it.
+        `own` [views * share, dim] are those of the share of this process; what stands behind them has no part in it.
         """
         if self.count == 1:
             return own
         sizes = [len(part) for part in np.array_split(np.arange(pairs), self.count)]
-        mine = own[: 2 * sizes[self.rank]].float().view(2, sizes[self.rank], own.shape[-1])
-        padded = mine.new_zeros(2, max(sizes), own.shape[-1])
+        mine = own[: views * sizes[self.rank]].float().view(views, sizes[self.rank], own.shape[-1])
+        padded = mine.new_zeros(views, max(sizes), own.shape[-1])
         padded[:, : sizes[self.rank]] = mine.detach()
         received = [torch.empty_like(padded) for _ in sizes]
         with _together():

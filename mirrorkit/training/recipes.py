@@ -7,12 +7,15 @@ import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from mirrorkit.errors import ConfigError
 from mirrorkit.formats.model_folder import Pooling, pooling_name, poolings_of
 from mirrorkit.training.text_kind import TextKind, kind_of
 from mirrorkit.training.view_choice import CountTokens, Views, as_views, crop_tokens, is_mixed, settled
+
+if TYPE_CHECKING:
+    from mirrorkit.training.own import MakeViews
 
 AUTO = "auto"
 AUTO_WORDS, AUTO_SENTENCES = "auto-words", "auto-sentences"  # `auto` where the user says what the strings are
@@ -75,6 +78,7 @@ class Recipe:
     steps: int = _setting(0, "Steps of the optimizer; 0: as the epochs say.")
     seconds: float = _setting(0.0, "Train for this long, however many steps that makes; 0: as the steps say.")
     blend: str = _setting("0", "Share of the base's weights in the result, 0 to 1; auto: by held-out crops.")
+    lora: int = _setting(0, "Rank of additions to the linear layers (LoRA) that alone are trained; 0: all weights are.")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pooling", pooling_name(poolings_of(str(self.pooling))))
@@ -93,6 +97,7 @@ class Recipe:
         _require(self.batch_size > 1, "batch_size", self.batch_size, "at least 2, since the others are the negatives")
         _require(self.max_length > 2, "max_length", self.max_length, "at least 3 tokens")
         _require(self.steps >= 0, "steps", self.steps, "at least 0, which leaves it to the epochs")
+        _require(self.lora >= 0, "lora", self.lora, "at least 0, which trains all weights")
         wanted = f"two numbers of characters such as 100,250, {_WORD_ROOM} or more apart"
         _require(_is_crop(self.crop), "crop", self.crop, wanted)
         _require(self.blend == AUTO or _is_share(self.blend), "blend", self.blend, "auto or a number from 0 to 1")
@@ -125,11 +130,12 @@ class Changes(TypedDict, total=False):
     span_mask: int | None
     mask_from: int | None
     pooling: str | None
-    views: str | None
+    views: str | MakeViews | None
     crop: str | None
     steps: int | None
     seconds: float | None
     blend: str | None
+    lora: int | None
 
 
 def _is_crop(value: str) -> bool:
@@ -194,7 +200,8 @@ def choose(
 
     What `auto` means depends on `width` (the model's hidden size), on the pooling that the base came with, if it came
     with one, and on whether `texts` are words, sentences or documents, whose crops `count_tokens` measures; `pairs`
-    have their second view already. Views that are `auto` are settled here. Raises ConfigError as `check` does.
+    have their second view already. Views that are `auto` are settled here; in views of the user's own nothing is masked
+    but what the changes ask for. Raises ConfigError as `check` does.
     """
     check(recipe, changes)
     own = recipe if isinstance(recipe, Recipe) else OFFICIAL.get(recipe)
@@ -210,6 +217,8 @@ def choose(
         asked = changed(plain, changes)
         if not asked.seconds and changes.get("steps") is None and changes.get("epochs") is None:
             asked = dataclasses.replace(asked, steps=_steps(asked, len(texts)))
+    if views is Views.OWN and changes.get("span_mask") is None:
+        asked = dataclasses.replace(asked, span_mask=0)
     return dataclasses.replace(asked, views=views)
 
 
@@ -237,8 +246,10 @@ def for_crops(recipe: Recipe, tokens: int, *, gently: bool, mixed: bool) -> Reci
 
 
 def changed(recipe: Recipe, changes: Changes) -> Recipe:
-    """Return `recipe` with those of the changes that are not None."""
+    """Return `recipe` with those of the changes that are not None; a function that makes views is views `own`."""
     given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+    if callable(given.get("views")):
+        given["views"] = Views.OWN
     return dataclasses.replace(recipe, **given)
 
 

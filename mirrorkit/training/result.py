@@ -61,6 +61,8 @@ class FinetuneResult:
     seconds: dict[str, float]  # load, tokenise, train, evaluate, verdict, save, total
     trust_remote_code: bool = False  # whether code that came with the base was allowed to run
     no_verdict: str | None = None  # why there is none
+    loss_function: str | None = None  # of the user's that took the place of NT-Xent
+    module: bool = False  # whether the base is a module of the user's, of the class `base`
 
     @property
     def verdict(self) -> Verdict | None:
@@ -115,6 +117,7 @@ class FinetuneResult:
                     repeats=corpus.repeats,
                     strings=len(corpus),
                     pairs=corpus.partners is not None,
+                    negatives=corpus.negatives is not None,
                     unit=str(corpus.unit),
                     skipped=corpus.skipped,
                     understood=corpus.understood,
@@ -145,6 +148,8 @@ class FinetuneResult:
             changes=self.changes,
             verdict=self.verdict.record() if self.verdict else None,
             no_verdict=self.no_verdict,
+            loss_function=self.loss_function,
+            module=self.module,
         )
 
     def as_dict(self) -> dict[str, object]:

@@ -25,17 +25,21 @@ class Views(str, Enum):
     CROP = "crop"  # two pieces of it that do not overlap
     SENTENCE = "sentence"  # two of its sentences
     ADJACENT = "adjacent"  # the string and the one after it
+    OWN = "own"  # what a function of the user's makes of it
 
     def __str__(self) -> str:
         return self.value
 
 
 def as_views(value: object) -> Views:
-    """Return the views of that name; raises ConfigError for ones that there are not."""
-    try:
+    """Return the views of that name; raises ConfigError for ones that there are not.
+
+    `own` has no function by its name alone.
+    """
+    named = [views for views in Views if views is not Views.OWN]
+    if value is Views.OWN or value in named:
         return Views(value)
-    except ValueError as err:
-        raise ConfigError(f"views {value!r}: must be one of {', '.join(Views)}") from err
+    raise ConfigError(f"views {value!r}: must be one of {', '.join(named)}; in Python also a function")
 
 
 def settled(views: Views, crop: tuple[int, int], texts: Sequence[str]) -> Views:

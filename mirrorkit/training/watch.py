@@ -7,10 +7,10 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from mirrorkit.errors import OutputError, TrainingError
 from mirrorkit.extras import require
@@ -20,6 +20,7 @@ from mirrorkit.machine.torch_device import autocast_name
 from mirrorkit.progress import Progress
 from mirrorkit.training.passes import Budget
 from mirrorkit.training.schedule import Schedule
+from mirrorkit.training.tracker import Tracker, open_tracker
 
 require("torch", extra="train")
 import torch
@@ -130,16 +131,18 @@ class Watch:
 
 
 class StepLog:
-    """A line of JSON for each step, in a file that can be read while the training runs."""
+    """A line of JSON for each step, in a file that can be read while the training runs, and to a tracker."""
 
-    def __init__(self, file: TextIO | None = None) -> None:
-        self._file = file
+    def __init__(self, file: TextIO | None = None, tracker: Tracker | None = None) -> None:
+        self._file, self._tracker = file, tracker
 
     def __bool__(self) -> bool:
-        return self._file is not None
+        return self._file is not None or self._tracker is not None
 
-    def keep(self, step: int) -> None:
-        """Drop what a run that was stopped has written after the `step` that is gone on from."""
+    def begin(self, step: int, settings: Mapping[str, Any]) -> None:
+        """Drop what a run that was stopped has written after the `step` that is gone on from; begin at the tracker."""
+        if self._tracker is not None:
+            self._tracker.begin(settings)
         if self._file is None or not self._file.readable():
             return
         self._file.seek(0)
@@ -149,18 +152,31 @@ class StepLog:
 
     def write(self, step: int, loss: Tensor, rate: float, vectors: Tensor, gradient: float) -> None:
         """Add a step; `vectors` [2 * batch, dim] have unit length, first views before second views."""
-        if self._file is None:
-            return
-        figures = {"step": step, "loss": float(loss), "rate": rate, **geometry(vectors), "gradient_norm": gradient}
-        self._file.write(json.dumps({k: v if math.isfinite(v) else None for k, v in figures.items()}) + "\n")
-        self._file.flush()
+        figures = {"loss": float(loss), "rate": rate, **geometry(vectors), "gradient_norm": gradient}
+        if self._tracker is not None:
+            self._tracker.log({name: value for name, value in figures.items() if math.isfinite(value)}, step)
+        if self._file is not None:
+            finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+            self._file.write(json.dumps({"step": step, **finite}) + "\n")
+            self._file.flush()
 
 
 @contextlib.contextmanager
-def open_step_log(path: Path | None, *, overwrite: bool, resume: bool) -> Iterator[StepLog]:
-    """Open the log; to `resume` leaves what it holds. Raises OutputError where it cannot be written."""
+def open_step_log(
+    path: Path | None, *, overwrite: bool, resume: bool, tracker: str | None = None, run: str = "mirrorkit"
+) -> Iterator[StepLog]:
+    """Open the log, and a `tracker` for the run of that name; to `resume` leaves what the file holds.
+
+    Raises OutputError where it cannot be written, MissingExtraError without the tracker's library.
+    """
+    with open_tracker(tracker, run) as tracked, _open(path, overwrite=overwrite, resume=resume) as file:
+        yield StepLog(file, tracked)
+
+
+@contextlib.contextmanager
+def _open(path: Path | None, *, overwrite: bool, resume: bool) -> Iterator[TextIO | None]:
     if path is None:
-        yield StepLog()
+        yield None
         return
     try:
         file = path.open("a+" if resume else "w" if overwrite else "x", encoding="utf-8")
@@ -169,11 +185,13 @@ def open_step_log(path: Path | None, *, overwrite: bool, resume: bool) -> Iterat
     except (OSError, ValueError) as err:
         raise OutputError(f"{path}: cannot be written ({getattr(err, 'strerror', None) or err})") from err
     with file:
-        yield StepLog(file)
+        yield file
 
 
 def geometry(vectors: Tensor) -> dict[str, float]:
     """Return alignment and uniformity (Wang & Isola 2020) and the effective rank (Roy & Vetterli 2007) of a batch."""
+    if not bool(torch.isfinite(vectors).all()):  # which no spectrum can be had of
+        return dict.fromkeys(("alignment", "uniformity", "rank"), math.nan)
     first, second = vectors.float().chunk(2)
     squared = torch.nn.functional.pdist(first).square()
     spectrum = torch.linalg.svdvals(vectors.float())

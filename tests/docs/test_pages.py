@@ -69,6 +69,7 @@ BRINGS: dict[str, list[str]] = {
     "docs/bench.md": ["run.json"],
     "docs/evaluate.md": ["handbook.jsonl", "my-bundle"],
     "docs/export.md": ["corpus.txt", "my-encoder"],
+    "docs/extend.md": ["corpus.txt"],
     "docs/finetune.md": ["corpus.txt", "handbook", "questions.csv"],
     "docs/use.md": ["my-encoder", "my-bundle"],
     "docs/words.md": ["words.txt", "pairs.tsv"],

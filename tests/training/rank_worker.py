@@ -21,6 +21,7 @@ from mirrorkit.text.ragged import Ints
 from mirrorkit.training import loop
 from mirrorkit.training.corpus import load_corpus
 from mirrorkit.training.loop import train
+from mirrorkit.training.own import OwnLoss
 from mirrorkit.training.passes import gradients, plan_passes
 from mirrorkit.training.ranks import Ranks, joined
 from mirrorkit.training.recipes import Recipe
@@ -29,18 +30,29 @@ TEXTS = [f"{'a ' * (i % 7)}sentence about the number {i}{' and more of it' * (i 
 BATCHES = [12, 7, 4, 2]  # pairs: even, uneven, and fewer than processes
 
 
-def batch_gradients(encoder: SentenceEncoder, ranks: Ranks, pairs: int) -> dict[str, Tensor]:
-    """Return the loss and the gradients of a batch in which one string occurs twice."""
-    views = encoder.tokenize([*TEXTS[:pairs], *TEXTS[3 : pairs + 3]])
+def alignment(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """Return a loss of a user's own, over the whole batch."""
+    apart = (first[:, None] - second[None]).square().sum(dim=-1)
+    return apart.diagonal().mean() + torch.logsumexp(-apart.flatten() / temperature, dim=0)
+
+
+LOSSES: dict[str, tuple[OwnLoss | None, int]] = {"batch": (None, 2), "own": (alignment, 2), "negatives": (None, 3)}
+
+
+def batch_gradients(
+    encoder: SentenceEncoder, ranks: Ranks, pairs: int, loss_of: OwnLoss | None = None, each: int = 2
+) -> dict[str, Tensor]:
+    """Return the loss and the gradients of a batch in which one string occurs twice, of `each` views a pair."""
+    views = encoder.tokenize([text for i in range(each) for text in TEXTS[3 * i : pairs + 3 * i]])
     rows: Ints = np.arange(pairs)
-    labels = torch.arange(pairs).repeat(2)
+    labels = torch.arange(pairs).repeat(each)
     if pairs > 2:
         labels[[pairs - 1, 2 * pairs - 1]] = 0
-    draw = loop._Draw(views, None, [rows])
+    draw = loop._Draw(views, None, [rows], each)
     own = draw.both(ranks.share(rows))
     passes = plan_passes(encoder, draw.views.lengths[own], encoder.max_length)
     encoder.zero_grad()
-    loss = gradients(encoder, draw.views, own, passes, loop._Loss(encoder, 0.2, ranks, pairs, labels))
+    loss = gradients(encoder, draw.views, own, passes, loop._Loss(encoder, 0.2, ranks, pairs, labels, loss_of, each))
     ranks.sum_gradients(encoder.parameters())
     return {"loss": loss, **{name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}}
 
@@ -71,7 +83,9 @@ def main(model: Path, meeting: Path, rank: int, sizes: list[int]) -> None:
         encoder = SentenceEncoder.load(model, dropout=0.0).train()
         with joined("cpu") as ranks:
             for pairs in BATCHES:
-                save_file(batch_gradients(encoder, ranks, pairs), meeting / f"{size}-{rank}-batch-{pairs}")
+                for name, (own, each) in LOSSES.items():
+                    found = batch_gradients(encoder, ranks, pairs, own, each)
+                    save_file(found, meeting / f"{size}-{rank}-{name}-{pairs}")
             save_file(short_training(model, ranks), meeting / f"{size}-{rank}-training")
         dist.destroy_process_group()
 

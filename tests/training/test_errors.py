@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
 
-from mirrorkit import finetune
+from mirrorkit import SentenceEncoder, finetune
 from mirrorkit.assets.paths import GRADED
 from mirrorkit.errors import ConfigError, CorpusError, ModelError, OutputError, TrainingError
 from mirrorkit.model.hub import SHIPPED
@@ -34,6 +37,29 @@ def test_more_tokens_than_the_model_has_positions_is_an_error(tmp_path: Path) ->
             finetune("tiny", SENTENCES, tmp_path / "out", max_length=129, pooling=pooling)
     assert list(tmp_path.iterdir()) == []
     finetune("tiny", [*SENTENCES[:3], "word " * 500], max_length=128, **SETTINGS)
+
+
+def test_a_training_on_longer_strings_than_the_folder_takes_raises_what_is_saved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sentence_transformers = pytest.importorskip("sentence_transformers", reason="needs sentence-transformers")
+    base = tmp_path / "base"
+    SentenceEncoder.load("tiny", max_length=32).save(base)
+    words = " ".join(f"word{i}" for i in range(60))
+    texts = [*SENTENCES[:7], words]
+    with caplog.at_level(logging.WARNING, logger="mirrorkit"):
+        longer = finetune(base, texts, tmp_path / "longer", max_length=100, **SETTINGS)
+    assert "`max_length=100` is more than the 32 tokens of the base: the saved model takes 100" in caplog.text
+    shorter = finetune(base, texts, tmp_path / "shorter", max_length=16, **SETTINGS)
+    assert (longer.encoder.max_length, shorter.encoder.max_length) == (100, 32)
+    for name, length in (("longer", 100), ("shorter", 32)):
+        theirs = sentence_transformers.SentenceTransformer(str(tmp_path / name), device="cpu")
+        assert theirs.max_seq_length == length
+        assert len(theirs.tokenize([words])["input_ids"][0]) == length
+        assert SentenceEncoder.load(tmp_path / name).max_length == length
+        assert json.loads((tmp_path / name / "training.json").read_text("utf-8"))["max_length"] == length
+        vectors = SentenceEncoder.load(tmp_path / name).encode(texts)
+        np.testing.assert_allclose(vectors, theirs.encode(texts, show_progress_bar=False), atol=1e-5)
 
 
 @pytest.mark.parametrize(("rate", "strings"), [(1e38, 8), (1e30, 8), (1e38, 96)])

@@ -208,7 +208,7 @@ def test_blank_and_repeated_rows_are_counted(trained: Trained) -> None:
 
 def test_repeats_are_no_negatives() -> None:
     """With no noise each string's copies are at cosine 1: as negatives they would cost log 39 at the least."""
-    quiet = {"dropout": 0.0, "span_mask": 0, "learning_rate": 1e-9, "keep_repeats": True}
+    quiet = {"dropout": 0.0, "span_mask": 0, "learning_rate": 1e-9, "keep_repeats": True, "allow_equal_views": True}
     two = ["A man is playing a guitar.", "The stock market fell sharply on Monday."] * 20
     result = finetune("tiny", two, **SETTINGS | quiet | {"batch_size": 40})
     assert (result.stats.pairs, result.corpus.repeats) == (40, 0)
@@ -216,7 +216,7 @@ def test_repeats_are_no_negatives() -> None:
 
 
 def test_pairs_train_on_the_partner(tmp_path: Path) -> None:
-    quiet = {"dropout": 0.0, "span_mask": 0, "learning_rate": 1e-9}
+    quiet = {"dropout": 0.0, "span_mask": 0, "learning_rate": 1e-9, "allow_equal_views": True}
     file = tmp_path / "pairs.txt"
     file.write_text("".join(f"{a} || {b}\n" for _, a, b in ROWS[:64]), encoding="utf-8")
     pairs = finetune("tiny", file, pairs=True, **SETTINGS | quiet)

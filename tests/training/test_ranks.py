@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -22,7 +23,7 @@ from mirrorkit import finetune
 from mirrorkit.errors import ConfigError
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.training.ranks import Ranks, joined, launched
-from tests.training.rank_worker import BATCHES, batch_gradients
+from tests.training.rank_worker import BATCHES, LOSSES, batch_gradients
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 120  # seconds until a process that hangs is given up
@@ -45,11 +46,11 @@ def test_two_and_three_processes_have_the_gradient_of_one(tiny_random: Callable[
             process.kill()
             process.wait()
     encoder = SentenceEncoder.load(model, dropout=0.0).train()
-    for pairs in BATCHES:
-        expected = batch_gradients(encoder, Ranks(), pairs)
+    for pairs, (name, (own, each)) in itertools.product(BATCHES, LOSSES.items()):
+        expected = batch_gradients(encoder, Ranks(), pairs, own, each)
         for size in (2, 3):
             for rank in range(size):
-                assert_close(load_file(tmp_path / f"{size}-{rank}-batch-{pairs}"), expected)
+                assert_close(load_file(tmp_path / f"{size}-{rank}-{name}-{pairs}"), expected)
     for size in (2, 3):
         ends = [load_file(tmp_path / f"{size}-{rank}-training") for rank in range(size)]
         assert all(torch.equal(end["weights"], ends[0]["weights"]) for end in ends)
