@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "model": DATA | {"assets", "publish"},
     "runtime": DATA | {"machine", "publish"},
     "runtime.tensorrt": DATA | {"machine"},
+    "runtime.openvino": DATA | {"machine", "publish"},
     "runtime.files": DATA | {"publish", "runtime.tensorrt"},
     "verification": DATA | {"machine", "runtime"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
@@ -48,7 +49,7 @@ MAY_IMPORT = {
     | {"exporter.graph", "exporter.quantize", "machine", "publish", "runtime", "runtime.tensorrt", "verification"},
     "exporter.triton": DATA | {"publish", "runtime"},
     "bench": DATA | {"evaluation", "publish", "runtime"},
-    "bench.measure": DATA | {"assets", "evaluation", "machine", "model", "runtime", "verification"},
+    "bench.measure": DATA | {"assets", "evaluation", "machine", "model", "runtime", "runtime.openvino", "verification"},
     "bench.report": BASE,
     "bench.judge": DATA | {"assets", "bench.report"},
 }

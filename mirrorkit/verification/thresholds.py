@@ -32,7 +32,7 @@ class Thresholds:
 _NO_LIMITS = ("steady_only", "overridden")
 AT_MOST = ("max_abs", "invariance")  # the others are "at least"
 
-THRESHOLDS = {
+THRESHOLDS: Mapping[str, Thresholds] = {
     # What summing in another order costs. A wrong mask, offset or weight costs a hundred times more.
     Precision.FP32: Thresholds(
         cosine_min=0.99999,
@@ -52,6 +52,16 @@ THRESHOLDS = {
         spearman=0.999,
         overlap=0.97,
         invariance=1e-3,
+    ),
+    # No variant of a bundle: how OpenVINO multiplies an fp32 graph. Three bits less than half precision.
+    "bf16": Thresholds(
+        cosine_min=0.999,
+        cosine_p1=0.9995,
+        cosine_mean=0.9999,
+        max_abs=1e-2,
+        spearman=0.999,
+        overlap=0.95,
+        invariance=5e-3,
     ),
     # Scores on STS move by hundredths of a point at a mean of 0.99. What a text's neighbours in the batch may change is
     # the promise of this variant.

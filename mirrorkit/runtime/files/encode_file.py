@@ -62,6 +62,8 @@ def encode_file(
     device: str | None = None,
     threads: int | None = None,
     tensorrt: Tensorrt | None = None,
+    engine: str = "onnxruntime",
+    precision: str | None = None,
     text_column: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
@@ -84,8 +86,8 @@ def encode_file(
     decide.
     Row i of `out`, a .npy, .jsonl or .parquet file, is row i of the input; a blank row is encoded as "". Memory does
     not grow with the file. `out` appears when it is whole. With `resume` a parquet job that was stopped goes on.
-    `variant`, `device`, `threads`, `tensorrt` and `revision` are those of `Encoder`; `prompt`, `prompt_name`,
-    `normalize`, `truncate_dim` and `output_type` those of `Encoder.encode`.
+    `variant`, `device`, `threads`, `tensorrt`, `engine`, `precision` and `revision` are those of `Encoder`; `prompt`,
+    `prompt_name`, `normalize`, `truncate_dim` and `output_type` those of `Encoder.encode`.
 
     Raises CorpusError for a bad input file, OutputError where the result cannot be written, BundleError, ConfigError.
 
@@ -112,7 +114,9 @@ def encode_file(
             yield text
 
     texts = read()
-    encoder = Encoder(bundle, variant, device, threads, tensorrt=tensorrt, revision=revision)
+    encoder = Encoder(
+        bundle, variant, device, threads, tensorrt=tensorrt, revision=revision, engine=engine, precision=precision
+    )
     check_output_type(output_type)
     progress = progress or Silent()
     progress.phase("encoding")
@@ -123,6 +127,8 @@ def encode_file(
         "truncate_dim": truncate_dim,
         "output_type": output_type,
     }
+    # The same graph gives other vectors here, so that a job begun by one engine is not continued by another.
+    by = {} if engine == "onnxruntime" else {"engine": encoder.variant}
     dim = min(encoder.dim, truncate_dim or encoder.dim)
     shape = RowShape(width_of(dim, output_type), DTYPES[output_type])
 
@@ -134,7 +140,7 @@ def encode_file(
             progress.advance(done, _expected(source, done))
 
     if out.suffix == ".parquet":
-        with open_parts(out, shape, {**_job(encoder), **asked}, resume=resume, overwrite=overwrite) as parts:
+        with open_parts(out, shape, {**_job(encoder), **by, **asked}, resume=resume, overwrite=overwrite) as parts:
             done = resumed = parts.skip(texts)
             copy(texts, parts.write)
             parts.join(overwrite=overwrite)
