@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,7 @@ class Core:
 
 
 @pytest.fixture
-def old(monkeypatch: pytest.MonkeyPatch) -> None:
+def old(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     library._core_of.cache_clear()
     monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Core=Core, get_version=lambda: "2026.0"))
     yield
