@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "runtime.tensorrt": DATA | {"machine"},
     "runtime.openvino": DATA | {"machine", "publish"},
     "runtime.files": DATA | {"publish", "runtime.tensorrt"},
-    "verification": DATA | {"machine", "runtime"},
+    "verification": DATA | {"machine", "runtime", "runtime.openvino"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "training": DATA | {"evaluation", "machine", "model", "publish"},
     "exporter": DATA | {"machine", "model", "publish", "runtime", "verification"},

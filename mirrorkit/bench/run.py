@@ -16,12 +16,11 @@ from mirrorkit.bench.measure.quality import QualityRun, measure_quality
 from mirrorkit.bench.measure.speed import SpeedRun, measure_speed
 from mirrorkit.bench.measure.workload import Workload, read_workload
 from mirrorkit.bench.result import BenchResult, Subject
-from mirrorkit.errors import ConfigError
 from mirrorkit.evaluation.sets import Paths, read_task_sets
 from mirrorkit.formats.bundle import MANIFEST, Bundle
 from mirrorkit.formats.files import sha256_of
 from mirrorkit.progress import Progress
-from mirrorkit.runtime.engines import ENGINES
+from mirrorkit.runtime.engines import check_engine
 from mirrorkit.runtime.hub import open_bundle
 
 log = logging.getLogger(__name__)
@@ -70,8 +69,7 @@ def run_bench(
     """
     opened = open_bundle(bundle, revision=revision)
     graphs = opened.named(variants)
-    if engine not in ENGINES:
-        raise ConfigError(f"engine {engine!r}: must be one of {', '.join(ENGINES)}")
+    check_engine(engine)
     plan = make_plan(threads=threads, budget=budget, seed=seed)
     shapes = make_shapes(opened, lengths, batches)
     compared = None if baseline is None else str(baseline)

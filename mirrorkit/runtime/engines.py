@@ -26,6 +26,12 @@ log = logging.getLogger(__name__)
 ENGINES = ("onnxruntime", "openvino")
 
 
+def check_engine(engine: str) -> None:
+    """Raise ConfigError for an engine that there is not."""
+    if engine not in ENGINES:
+        raise ConfigError(f"engine {engine!r}: must be one of {', '.join(ENGINES)}")
+
+
 @dataclass(frozen=True)
 class How:
     """How a folder is to be run."""
@@ -54,8 +60,7 @@ def asked(
     precision: str | None = None,
 ) -> How:
     """Return what the options of an Encoder come to; raises ConfigError for those that exclude one another."""
-    if engine not in ENGINES:
-        raise ConfigError(f"engine {engine!r}: must be one of {', '.join(ENGINES)}")
+    check_engine(engine)
     if engine == "onnxruntime":
         if precision is not None:
             raise ConfigError(f"precision {precision!r}: only for OpenVINO; for ONNX Runtime the variant decides")

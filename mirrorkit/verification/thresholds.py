@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from mirrorkit.errors import ConfigError
 from mirrorkit.formats.bundle import Precision
@@ -87,6 +88,12 @@ THRESHOLDS: Mapping[str, Thresholds] = {
         steady_only=True,
     ),
 }
+
+
+def overridden(report: Mapping[str, Any]) -> dict[str, float]:
+    """Return the limits, by name, that a variant's report says were the user's own."""
+    names, recorded = report.get("overridden", ()), report.get("allowed", {})
+    return {name: recorded[name] for name in names if name in recorded}
 
 
 def thresholds_for(precision: Precision, overrides: Mapping[str, float] | None = None) -> Thresholds:

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("onnxruntime", reason="needs the onnx extra, to compare with")
 pytest.importorskip("openvino", reason="needs the openvino extra; `make test-consumers` has it")
 
-from mirrorkit import Encoder
+from mirrorkit import Encoder, check
 from mirrorkit.formats.bundle import GOLDEN, read_bundle
 from mirrorkit.formats.golden import read_goldens
 from mirrorkit.machine.facts import usable_cores
@@ -21,10 +21,9 @@ from mirrorkit.runtime.openvino import library
 from mirrorkit.runtime.openvino.precision import Precision
 from mirrorkit.runtime.openvino.session import OpenvinoSession, open_graph
 from mirrorkit.runtime.session import open_session
-from mirrorkit.text.ragged import Floats
+from mirrorkit.text.ragged import Floats, Ints
 from mirrorkit.verification.measure import steady, vectors_of
-from mirrorkit.verification.proof import FEWEST, WITHOUT_RANKS, Reference, measure
-from mirrorkit.verification.thresholds import THRESHOLDS
+from mirrorkit.verification.problem import Stage, errors
 
 RAGGED = [" ".join(["a long way", "to", "go"][: 1 + i % 3] * (1 + i * i % 23)) for i in range(90)]
 
@@ -68,21 +67,28 @@ def test_int8_is_the_same_graph(bundle: Path) -> None:
     assert lowest_cosine(found, expected) >= 0.99
 
 
-@pytest.mark.parametrize("precision", Precision)
-def test_it_passes_the_proof_of_its_precision(bundle: Path, precision: Precision) -> None:
-    """Hold it to the vectors that the torch model gave at export: near, the same in any company and twice."""
-    about = read_bundle(bundle)
-    goldens = read_goldens(bundle / GOLDEN, about.dim)
-    proof = measure(
-        opened(bundle, precision),
-        Reference(goldens.ids, goldens.vectors, about.usage),
-        THRESHOLDS[precision.value],
-        pad_id=about.pad_token_id,
-        longest=about.max_length,
-        min_texts=FEWEST,
-        judged=WITHOUT_RANKS,
-    )
-    assert proof.problems == ()
+def test_check_holds_it_to_the_vectors_of_the_model(bundle: Path) -> None:
+    """Those that torch gave at export: near them, the same in any company, and twice the same."""
+    found = check(bundle, engine="openvino")
+    assert errors(found.problems) == []
+    here = {precision.variant for precision in library.available("cpu")}
+    assert set(found.variants) == {"fp32", "int8", *here}
+    assert found.variants["openvino-fp32"]["max_abs"] < 1e-5
+    assert found.variants["openvino-fp32"]["invariance"] < 1e-5
+    assert 0 < found.variants["openvino-int8"]["max_abs"] < 0.25
+
+
+def test_check_says_where_it_is_wrong(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = OpenvinoSession.batch
+
+    def batch(self: OpenvinoSession, input_ids: Ints, attention_mask: Ints) -> Floats:
+        vectors = run(self, input_ids, attention_mask)
+        return vectors if len(vectors) == 1 else vectors[::-1].copy()
+
+    monkeypatch.setattr(OpenvinoSession, "batch", batch)
+    found = errors(check(bundle, variants=["fp32"], engine="openvino").problems)
+    assert ("openvino-fp32", Stage.INVARIANCE) in {(problem.where, problem.stage) for problem in found}
+    assert {problem.where for problem in found} <= {"openvino-fp32", "openvino-bf16"}
 
 
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.INT8])
