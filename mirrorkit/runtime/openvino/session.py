@@ -6,7 +6,6 @@ throughput: OpenVINO then has several streams, each with threads of its own, and
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +33,7 @@ def open_graph(opened: Opened, device: str, precision: Precision, threads: int |
 
 
 class OpenvinoSession:
-    """An open graph. Threads may share it, and a forked child reopens it on first use.
+    """An open graph. Threads may share it; a forked child cannot use it.
 
     `files` are the graph and the files that its weights lie in, by whose content a compiled graph is kept.
     """
@@ -59,24 +58,16 @@ class OpenvinoSession:
 
     def batch(self, input_ids: Ints, attention_mask: Ints) -> Floats:
         """Return sentence vectors float32 [batch, dim] of int64 ids and mask, both [batch, seq]."""
-        return self._run(self._of_this_process(), input_ids, attention_mask)
+        return self._run(self._single, input_ids, attention_mask)
 
     def for_callers(self) -> _ForCallers:
         """Return the same graph in several streams, for callers that each bring a thread; compiled on first use."""
-        single = self._of_this_process()
         with self._lock:
             if self._many is None:
                 # With another file in its place by now, the first one has to do: slower, and with the same vectors.
                 can = self._kept.is_file() or self._is_the_same()
-                self._many = _Compiled(self._open(library.THROUGHPUT)) if can else single
+                self._many = _Compiled(self._open(library.THROUGHPUT)) if can else self._single
             return _ForCallers(self, self._many)
-
-    def _of_this_process(self) -> _Compiled:
-        if self._single.pid != os.getpid():
-            with self._lock:
-                if self._single.pid != os.getpid():
-                    self._many, self._single = None, _Compiled(self._open(library.LATENCY))
-        return self._single
 
     def _open(self, hint: str) -> Any:
         def make() -> Any:
@@ -97,6 +88,7 @@ class OpenvinoSession:
         return library.compile_graph(source, self.file, self.device, self.precision, hint, self.threads)
 
     def _run(self, compiled: _Compiled, input_ids: Ints, attention_mask: Ints) -> Floats:
+        library.core()  # which refuses a forked child
         try:
             return compiled.run(input_ids, attention_mask)
         except Exception as err:  # OpenVINO's errors have no common base
@@ -119,7 +111,6 @@ class _Compiled:
 
     def __init__(self, handle: Any) -> None:
         self.handle = handle
-        self.pid = os.getpid()
         self._idle: list[Any] = []
 
     def run(self, input_ids: Ints, attention_mask: Ints) -> Floats:

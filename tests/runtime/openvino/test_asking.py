@@ -31,10 +31,10 @@ class Core:
 
 @pytest.fixture
 def old(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    library._core_of.cache_clear()
+    library._first_core.cache_clear()
     monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Core=Core, get_version=lambda: "2026.0"))
     yield
-    library._core_of.cache_clear()
+    library._first_core.cache_clear()
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_folder_made_by_others_is_refused(old: None, tiny: Path, tmp_path: Pat
 
 
 def test_without_the_extra_it_says_what_to_install(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    library._core_of.cache_clear()
+    library._first_core.cache_clear()
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingExtraError, match=r"openvino is not installed; run: pip install 'mirrorkit\[openvino\]'"):
         Encoder(bundle, engine="openvino")
