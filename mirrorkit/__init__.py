@@ -39,6 +39,8 @@ _HOME = {
     "ExportResult": "mirrorkit.exporter.result",
     "Trim": "mirrorkit.exporter.trim.vocabulary",
     "check": "mirrorkit.verification.check",
+    "check_vectors": "mirrorkit.verification.against",
+    "Agreement": "mirrorkit.verification.against",
     "push": "mirrorkit.exporter.push",
     "PushResult": "mirrorkit.exporter.push",
     "CheckResult": "mirrorkit.verification.check",
@@ -121,6 +123,8 @@ if TYPE_CHECKING:
     from mirrorkit.training.finetune import finetune as finetune
     from mirrorkit.training.recipes import Recipe as Recipe
     from mirrorkit.training.result import FinetuneResult as FinetuneResult
+    from mirrorkit.verification.against import Agreement as Agreement
+    from mirrorkit.verification.against import check_vectors as check_vectors
     from mirrorkit.verification.check import CheckResult as CheckResult
     from mirrorkit.verification.check import check as check
 

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "runtime": DATA | {"machine", "publish"},
     "runtime.tensorrt": DATA | {"machine"},
     "runtime.openvino": DATA | {"machine", "publish"},
-    "runtime.files": DATA | {"publish", "runtime.tensorrt"},
+    "runtime.files": DATA | {"machine", "publish", "runtime.tensorrt"},
     "verification": DATA | {"machine", "runtime", "runtime.openvino"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "training": DATA | {"evaluation", "machine", "model", "publish"},

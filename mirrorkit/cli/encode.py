@@ -67,6 +67,7 @@ def encode(
         str, option(_VECTORS, "float32, float16, int8, uint8, or a bit a dimension: binary, ubinary.")
     ] = "float32",
     batch_tokens: Annotated[int | None, option(RUN, "Tokens in a batch, padding included.")] = None,
+    expect: Annotated[str | None, option(RUN, "Fingerprint that the encoder must have, or its beginning.")] = None,
     resume: Annotated[bool, option(OUTPUT, "Continue a stopped job; parquet only.", "--resume")] = False,
     overwrite: Annotated[bool, option(OUTPUT, "Replace the file at OUT.", "--overwrite")] = False,
     json_: Json = False,
@@ -96,6 +97,7 @@ def encode(
             output_type=output_type,
             revision=revision,
             batch_tokens=batch_tokens,
+            expect=expect,
             overwrite=overwrite,
             resume=resume,
             progress=progress,

@@ -123,11 +123,17 @@ def check(
         typer.Argument(help="Folder of a bundle, or of a model or ONNX export made by others, or a bundle's hub id."),
     ],
     variants: Annotated[str | None, typer.Option(help="Run these only, with commas; default: all.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="File of vectors that encode wrote: does BUNDLE make the same? No more is done.")
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit, of a hub id.")] = None,
     engine: Annotated[str, typer.Option(help="openvino: run the plain graphs by OpenVINO as well.")] = "onnxruntime",
     json_: Json = False,
 ) -> None:
     """Check hashes, contract and vectors of BUNDLE, and what other libraries read; exit code 1 if it is not fit."""
+    if against is not None:
+        _check_against(bundle, against, variants, revision, json_=json_)
+        return
     from mirrorkit.terminal.report import check_report
     from mirrorkit.verification.check import check as run
 
@@ -136,6 +142,16 @@ def check(
         result = _with_outside(result)
     show(result.as_dict(), lambda: check_report(result), as_json=json_)
     if not result.ok:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _check_against(bundle: str, vectors: Path, variant: str | None, revision: str | None, *, json_: bool) -> None:
+    """Print whether the bundle makes the vectors of a file; exit code 1 where it makes others."""
+    from mirrorkit.verification.against import check_vectors
+
+    found = check_vectors(bundle, vectors, variant=variant, revision=revision)
+    show(found.as_dict(), found.lines, as_json=json_, markup=False)
+    if not found.ok:
         raise typer.Exit(EXIT_FAILED)
 
 

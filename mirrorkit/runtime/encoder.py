@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from string import hexdigits
 from typing import Any
 
-from mirrorkit.errors import ConfigError
+from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress
 from mirrorkit.runtime.encoding import Call
 from mirrorkit.runtime.engines import asked, open_encoding
+from mirrorkit.runtime.fingerprint import fingerprint_of
 from mirrorkit.runtime.hub import folder_of
 from mirrorkit.runtime.output import Array
 from mirrorkit.runtime.pairwise import pairwise
@@ -20,6 +22,7 @@ from mirrorkit.runtime.tensorrt.options import Tensorrt
 from mirrorkit.text.ragged import Ints
 from mirrorkit.text.strings import chunks, strings
 
+_SHORTEST = 8  # characters of a fingerprint that tell it from others
 CHUNK = 4096  # texts; enough for batches of one length, and 6 MB of vectors of 384 dimensions
 
 
@@ -40,7 +43,10 @@ class Encoder:
 
     With `engine="openvino"` OpenVINO runs a bundle's plain graphs, on `cpu`, `gpu` or `npu`, in `precision` `bf16`,
     `fp32` or `int8`; None is bf16 where the device has it, else fp32. `variant` then says
-    `openvino-bf16` and the like. A precision that the device does not have is refused.
+    `openvino-bf16` and the like, and may be given in place of both. A precision that the device lacks is refused.
+
+    `expect` is the fingerprint that the encoder must have, or its first characters, 8 at least: another model, variant
+    or version of it is refused.
 
     Threads may share an encoder. It can be pickled, and a child made by fork reopens it on first use; on a GPU it
     must be made by spawn.
@@ -69,6 +75,7 @@ class Encoder:
         revision: str | None = None,
         engine: str = "onnxruntime",
         precision: str | None = None,
+        expect: str | None = None,
     ) -> None:
         tensorrt = tensorrt and tensorrt.absolute()
         how = asked(variant, device, threads, verify=verify, tensorrt=tensorrt, engine=engine, precision=precision)
@@ -83,6 +90,7 @@ class Encoder:
             "tensorrt": tensorrt,
             "engine": engine,
             "precision": str(how.openvino) if how.openvino else None,
+            "expect": expect,
         }
         self._encoding = open_encoding(folder, how)
         opened = self._encoding.opened
@@ -91,6 +99,34 @@ class Encoder:
         self.files = opened.files  # what decides the vectors
         self.usage = opened.usage  # prompts, and what can be said of the vectors
         self.dim = self._encoding.dim  # length of a vector
+        self._fingerprint: str | None = None
+        if expect is not None:
+            self._expect(expect)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex SHA-256 of what decides the vectors: graph, weights, tokenizer, where a text is cut, what follows.
+
+        Files are read anew for it, once. The options of a call, such as the prompt, are no part of it.
+
+        >>> from mirrorkit import Encoder
+        >>> encoder = Encoder("bundle")
+        >>> Encoder("bundle", expect=encoder.fingerprint[:12]).variant == encoder.variant
+        True
+        """
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint_of(self._encoding.opened)
+        return self._fingerprint
+
+    def _expect(self, expected: str) -> None:
+        """Raise BundleError where the fingerprint does not begin so."""
+        if len(expected) < _SHORTEST or set(expected) - set(hexdigits):
+            raise ConfigError(f"expect {expected!r}: must be at least {_SHORTEST} hex digits of a fingerprint")
+        if not self.fingerprint.startswith(expected.lower()):
+            raise BundleError(
+                f"{self.folder}: {self.variant} has the fingerprint {self.fingerprint[: len(expected)]}, expected "
+                f"{expected}; vectors of the two must not be mixed"
+            )
 
     def encode(
         self,

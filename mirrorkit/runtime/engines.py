@@ -59,9 +59,12 @@ def asked(
     engine: str = "onnxruntime",
     precision: str | None = None,
 ) -> How:
-    """Return what the options of an Encoder come to; raises ConfigError for those that exclude one another."""
+    """Return what the options of an Encoder come to; raises ConfigError for those that exclude one another.
+
+    The variant `openvino-fp32` and the like, as an encoder calls itself, says the engine too.
+    """
     check_engine(engine)
-    if engine == "onnxruntime":
+    if engine == "onnxruntime" and not variant.startswith("openvino-"):
         if precision is not None:
             raise ConfigError(f"precision {precision!r}: only for OpenVINO; for ONNX Runtime the variant decides")
         return How(variant, _device(variant, device, tensorrt), threads, verify, tensorrt)

@@ -10,6 +10,7 @@ from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats.bundle import TOKENIZER, Bundle, Graph, Variant, check_file, is_bundle, read_bundle
 from mirrorkit.formats.fields import Ranges
 from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.onnx_paths import check_graph_paths
 from mirrorkit.formats.usage import Usage
 from mirrorkit.paths import local_path
 from mirrorkit.publish import repair
@@ -158,7 +159,7 @@ def _open_foreign(folder: Path, wanted: str) -> Opened:
         found.pad_id,
         None,
         found.usage,
-        (found.file, folder / TOKENIZER),
+        (found.file, *check_graph_paths(found.file), folder / TOKENIZER),
         wants_unit_length(layout),
         layout.pooling if layout.pools_only and layout.named else None,
         layout.truncate_dim,

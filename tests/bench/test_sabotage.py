@@ -31,6 +31,7 @@ pytestmark = pytest.mark.slow
 
 # Rounds are few, so a busy machine makes for wide intervals: what is to be seen on one has to be large.
 BRIEF = Budget("brief", seconds=3, min_rounds=3, max_rounds=3, texts=24, calls=15, resamples=200, gemm_seconds=0.02)
+BARELY = replace(BRIEF, seconds=1, min_rounds=2, max_rounds=2, calls=3)  # where speed is not what is looked at
 TEXTS = ["The museum opens at nine."]
 SPEED_RULES = {"latency_ratio", "single_latency_ratio"}
 
@@ -85,14 +86,14 @@ def test_a_good_bundle_passes(good: Path) -> None:
     ],
 )
 def test_another_function_is_caught(good: Path, tmp_path: Path, spoil: Spoil, variants: list[str]) -> None:
-    gate = judged(sabotaged(good, tmp_path / "spoilt", spoil), good, variants)
+    gate = judged(sabotaged(good, tmp_path / "spoilt", spoil), good, variants, BARELY)
     assert quality_refused(gate) == set(variants)
     for variant in variants:
         assert {"cosine_min", "golden_cosine_min"} <= set(refused(gate, variant))
 
 
 def test_another_function_is_caught_without_a_model_too(good: Path, tmp_path: Path) -> None:
-    gate = judged(sabotaged(good, tmp_path / "spoilt", perturbed_weight))
+    gate = judged(sabotaged(good, tmp_path / "spoilt", perturbed_weight), budget=BARELY)
     assert set(refused(gate, "fp32")) - SPEED_RULES == {"golden_cosine_min"}
     assert not {"golden_cosine_min", "invariance"} & set(refused(gate, "fp32-fused"))
 

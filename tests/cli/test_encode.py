@@ -56,7 +56,8 @@ def test_encode_reads_standard_input_and_prints_json(folder: Path, tmp_path: Pat
     result = command("encode", folder, "-", "-o", out, "--json", stdin="one\n\nthree\n")
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
-    assert set(report) == {"bundle", "variant", "out", "texts", "resumed", "dim", "seconds", "understood"}
+    fields = {"bundle", "variant", "out", "texts", "resumed", "dim", "fingerprint", "seconds", "understood"}
+    assert set(report) == fields
     assert report["understood"] == "standard input: plain text, a line each, 3 rows, 1 empty"
     assert (report["texts"], report["dim"]) == (3, 8)
     assert [json.loads(line)["text"] for line in out.read_text(encoding="utf-8").splitlines()] == ["one", "", "three"]

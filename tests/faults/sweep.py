@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mirrorkit.errors import MirrorkitError
+from mirrorkit.formats.vectors_record import beside, read_record
 from tests.faults.server import OPENS
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +159,11 @@ class Sweep:
         code, text, _ = self.server.ask(self.job, self.target, 0, 0, 0)
         if code or not self.server.opens(self.job, self.target):
             self.problem(f"{where}: the next run fails with {code}: {text[-600:]}")
+        elif beside(self.target).exists():
+            try:
+                read_record(self.target)  # of these very vectors
+            except MirrorkitError as err:
+                self.problem(f"{where}: the next run leaves a stale record: {err}")
         if self.litter():
             self.problem(f"{where}: the next run leaves litter {self.litter()}")
 
@@ -164,7 +171,7 @@ class Sweep:
         self.tally.problems.append(text)
 
     def litter(self) -> list[str]:
-        return [path.name for path in self.place.iterdir() if path != self.target]
+        return [path.name for path in self.place.iterdir() if path not in (self.target, beside(self.target))]
 
     def reset(self) -> None:
         shutil.rmtree(self.place, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mirrorkit.errors import ConfigError, OutputError
-from mirrorkit.formats.files import sha256_of
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.runtime.encoder import CHUNK, Encoder
 from mirrorkit.runtime.files.parts import open_parts
+from mirrorkit.runtime.files.recording import check_beside, record_of, write_beside
 from mirrorkit.runtime.files.sinks import RowShape, Write, check_target, open_sink
 from mirrorkit.runtime.output import DTYPES, check_output_type, width_of
 from mirrorkit.runtime.tensorrt.options import Tensorrt
@@ -38,6 +37,7 @@ class EncodeResult:
     texts: int
     resumed: int  # of these, texts that an earlier run had done
     dim: int
+    fingerprint: str  # of the encoder, see `Encoder.fingerprint`
     seconds: float  # opening of the bundle included
     understood: str = ""  # what the file was taken for and what was found in it, in a line for people
 
@@ -75,6 +75,7 @@ def encode_file(
     output_type: str = "float32",
     revision: str | None = None,
     batch_tokens: int | None = None,
+    expect: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
@@ -86,8 +87,10 @@ def encode_file(
     decide.
     Row i of `out`, a .npy, .jsonl or .parquet file, is row i of the input; a blank row is encoded as "". Memory does
     not grow with the file. `out` appears when it is whole. With `resume` a parquet job that was stopped goes on.
-    `variant`, `device`, `threads`, `tensorrt`, `engine`, `precision` and `revision` are those of `Encoder`; `prompt`,
-    `prompt_name`, `normalize`, `truncate_dim` and `output_type` those of `Encoder.encode`.
+    What made the vectors, and those of a few texts for `check_vectors`, is kept in the metadata of a .parquet file, or
+    in the file `OUT.mirrorkit.json` beside any other.
+    `variant`, `device`, `threads`, `tensorrt`, `engine`, `precision`, `revision` and `expect` are those of `Encoder`;
+    `prompt`, `prompt_name`, `normalize`, `truncate_dim` and `output_type` those of `Encoder.encode`.
 
     Raises CorpusError for a bad input file, OutputError where the result cannot be written, BundleError, ConfigError.
 
@@ -101,6 +104,8 @@ def encode_file(
     if resume and out.suffix != ".parquet":
         raise ConfigError(f"{out}: only a .parquet file can be resumed")
     check_target(out, overwrite=overwrite)
+    if out.suffix != ".parquet":
+        check_beside(out)
     path = path if path == "-" else str(local_path(path))
     if out.exists() and Path(path).exists() and out.samefile(path):
         raise OutputError(f"{out}: is the input itself; give another file")
@@ -115,7 +120,15 @@ def encode_file(
 
     texts = read()
     encoder = Encoder(
-        bundle, variant, device, threads, tensorrt=tensorrt, revision=revision, engine=engine, precision=precision
+        bundle,
+        variant,
+        device,
+        threads,
+        tensorrt=tensorrt,
+        revision=revision,
+        engine=engine,
+        precision=precision,
+        expect=expect,
     )
     check_output_type(output_type)
     progress = progress or Silent()
@@ -127,9 +140,8 @@ def encode_file(
         "truncate_dim": truncate_dim,
         "output_type": output_type,
     }
-    # The same graph gives other vectors here, so that a job begun by one engine is not continued by another.
-    by = {} if engine == "onnxruntime" else {"engine": encoder.variant}
     dim = min(encoder.dim, truncate_dim or encoder.dim)
+    record = record_of(encoder, **asked)
     shape = RowShape(width_of(dim, output_type), DTYPES[output_type])
 
     def copy(texts: Iterator[str], write: Write) -> None:
@@ -140,26 +152,18 @@ def encode_file(
             progress.advance(done, _expected(source, done))
 
     if out.suffix == ".parquet":
-        with open_parts(out, shape, {**_job(encoder), **by, **asked}, resume=resume, overwrite=overwrite) as parts:
+        job = {"fingerprint": encoder.fingerprint, **asked}
+        with open_parts(out, shape, job, resume=resume, overwrite=overwrite) as parts:
             done = resumed = parts.skip(texts)
             copy(texts, parts.write)
-            parts.join(overwrite=overwrite)
+            parts.join(record.text(), overwrite=overwrite)
     else:
         with open_sink(out, shape, overwrite=overwrite) as write:
             copy(texts, write)
+        write_beside(out, record)
     seconds = time.perf_counter() - started
     told = understood(source, done, blank)
-    return EncodeResult(str(bundle), encoder.variant, str(out), done, resumed, dim, seconds, told)
-
-
-def _job(encoder: Encoder) -> dict[str, object]:
-    """Return what decides the vectors."""
-    hashes = "".join(sha256_of(file) for file in encoder.files)
-    return {
-        "model": hashlib.sha256(hashes.encode()).hexdigest(),
-        "max_length": encoder.max_length,
-        "dim": encoder.dim,
-    }
+    return EncodeResult(str(bundle), encoder.variant, str(out), done, resumed, dim, encoder.fingerprint, seconds, told)
 
 
 def _expected(source: TextSource, done: int) -> int | None:

@@ -20,6 +20,7 @@ from mirrorkit.errors import OutputError
 from mirrorkit.extras import require
 from mirrorkit.foreign import reason
 from mirrorkit.formats.json_file import read_json
+from mirrorkit.formats.vectors_record import KEY
 from mirrorkit.publish import publish_file, write_whole
 from mirrorkit.publish.targets import told
 from mirrorkit.publish.workshop import locked, release, remove
@@ -77,12 +78,13 @@ class Parts:
             self._parquet.write_table(self._arrow.Table.from_arrays(columns, schema=self._schema), file)
         self._next += 1
 
-    def join(self, *, overwrite: bool) -> None:
-        """Write `out`, one row group a part, and remove the parts."""
+    def join(self, about: str, *, overwrite: bool) -> None:
+        """Write `out`, one row group a part, with `about` in its metadata, and remove the parts."""
+        schema = self._schema.with_metadata({KEY: about})
         with (
             self._arrows_errors(),
             publish_file(self.out, overwrite=overwrite) as file,
-            self._parquet.ParquetWriter(file, self._schema) as writer,
+            self._parquet.ParquetWriter(file, schema) as writer,
         ):
             for number in range(self._next):
                 writer.write_table(self._read(self._file(number)))

@@ -41,6 +41,16 @@ def test_encode_writes_its_vectors(folder: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(np.load(out), Encoder(folder).encode(TEXTS), rtol=0, atol=1e-5)
 
 
+def test_a_file_of_its_vectors_is_known_again(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.npy"
+    asked = ("--engine", "openvino", "--precision", "fp32")
+    assert command("encode", folder, tmp_path / "texts.txt", "-o", out, *asked).exit_code == 0
+    found = command("check", folder, "--against", out)
+    assert (found.exit_code, found.stderr) == (0, "")
+    assert "has the same fingerprint as the encoder" in " ".join(found.stdout.split())
+    assert Encoder(folder, "openvino-fp32").fingerprint != Encoder(folder, "fp32").fingerprint
+
+
 def test_similarity_is_that_of_onnx_runtime(folder: Path) -> None:
     by_openvino, plain = (
         json.loads(command("similarity", folder, *TEXTS, "--json", *more).stdout)
