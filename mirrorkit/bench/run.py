@@ -20,6 +20,7 @@ from mirrorkit.evaluation.sets import Paths, read_task_sets
 from mirrorkit.formats.bundle import MANIFEST, Bundle
 from mirrorkit.formats.files import sha256_of
 from mirrorkit.progress import Progress
+from mirrorkit.runtime.engines import check_engine
 from mirrorkit.runtime.hub import open_bundle
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def run_bench(
     verify: bool = True,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    engine: str = "onnxruntime",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> BenchResult:
@@ -54,7 +56,8 @@ def run_bench(
     variant stands in, and no torch is needed. `sts` is a folder of the seven sets, else the shipped graded set is
     used; `retrieval`, `split`, `search` and `knn` are those of `evaluate`. `lengths` count tokens, `batches` texts;
     `budget` is quick (a minute) or full (a quarter of an hour). Without `verify` files that differ from their recorded
-    hashes are measured all the same. `trust_remote_code` lets Python code run that comes with the baseline.
+    hashes are measured all the same. `trust_remote_code` lets Python code run that comes with the baseline. With the
+    engine `openvino` the plain graphs come once more, as OpenVINO runs them in each precision that this machine has.
 
     Everything that can be wrong with the options is raised before anything is measured: BundleError, ConfigError,
     CorpusError, ModelError. Later on WorkerError names a subject whose process failed.
@@ -66,10 +69,11 @@ def run_bench(
     """
     opened = open_bundle(bundle, revision=revision)
     graphs = opened.named(variants)
+    check_engine(engine)
     plan = make_plan(threads=threads, budget=budget, seed=seed)
     shapes = make_shapes(opened, lengths, batches)
     compared = None if baseline is None else str(baseline)
-    chosen = candidates(opened, graphs, compared, verify=verify, trust_remote_code=trust_remote_code)
+    chosen = candidates(opened, graphs, compared, verify=verify, trust_remote_code=trust_remote_code, engine=engine)
     check_hashes(chosen)
     tasks = read_task_sets(retrieval, split, search, knn).each()
     workload = replace(read_workload(sts, plan.budget.texts), tasks=tasks)

@@ -38,6 +38,9 @@ def bench(
     variants: Annotated[str | None, option(_WHAT, "With commas, e.g. fp32,int8; default: all.")] = None,
     lengths: Annotated[str | None, option(_WHAT, "Tokens, with commas; default: 8,32,128.")] = None,
     batches: Annotated[str | None, option(_WHAT, "Texts in a batch, with commas; default: 1,8,32.")] = None,
+    engine: Annotated[
+        str, option(_WHAT, "openvino: the plain graphs once more, as OpenVINO runs them.")
+    ] = "onnxruntime",
     gate: Annotated[str | None, option(_WHAT, "default or a TOML file; exit code 1 if a rule fails.")] = None,
     threads: Annotated[int | None, option(RUN, "The same for all; default: the physical cores.")] = None,
     budget: Annotated[str, option(RUN, "quick (a minute or two of timing) or full (about fifteen).")] = "quick",
@@ -72,6 +75,7 @@ def bench(
             search=search,
             knn=knn,
             variants=listed(variants),
+            engine=engine,
             threads=threads,
             lengths=sizes[0],
             batches=sizes[1],

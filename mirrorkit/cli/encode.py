@@ -12,6 +12,10 @@ from mirrorkit.errors import ConfigError
 from mirrorkit.terminal.console import live_progress, print_json, show, stdout
 
 _RT = "TensorRT"
+ENGINES = ("onnxruntime", "openvino")  # a folder of such a name can be given as ./openvino
+Precision = Annotated[
+    str | None, option(RUN, "Of OpenVINO: fp32, bf16 or int8; default: bf16 where the processor has it, else fp32.")
+]
 _VECTORS = "What the vectors are"
 
 if TYPE_CHECKING:
@@ -31,11 +35,16 @@ def encode(
     ],
     out: Annotated[Path, option(OUTPUT, "File to write: .npy, .jsonl or .parquet.", "--out", "-o")],
     variant: Annotated[str, option(RUN, "auto, fp32, fp16, int8, int4, or the name of one.")] = "auto",
-    device: Annotated[str | None, option(RUN, "cpu or cuda; default: cuda where TensorRT is asked for.")] = None,
+    device: Annotated[
+        str | None, option(RUN, "cpu or cuda; default: cuda where TensorRT is asked for. Of OpenVINO: cpu, gpu or npu.")
+    ] = None,
     provider: Annotated[
         str | None, option(_RT, "tensorrt: ONNX Runtime's own, which builds engines as needed.")
     ] = None,
-    engine: Annotated[Path | None, option(_RT, "Folder of a TensorRT engine of BUNDLE to run.")] = None,
+    engine: Annotated[
+        str | None, option(RUN, "onnxruntime (default), openvino, or the folder of a TensorRT engine of BUNDLE.")
+    ] = None,
+    precision: Precision = None,
     rebuild: Annotated[
         bool, option(_RT, "Rebuild the engine where it does not fit this machine.", "--rebuild")
     ] = False,
@@ -74,7 +83,9 @@ def encode(
             variant=variant,
             device=device,
             threads=threads,
-            tensorrt=_tensorrt(provider, engine, rebuild, engine_cache),
+            tensorrt=_tensorrt(provider, _folder(engine), rebuild, engine_cache),
+            engine=_named(engine),
+            precision=precision,
             text_column=text_column,
             delimiter=delimiter,
             encoding=encoding,
@@ -98,6 +109,15 @@ def encode(
         markup=False,
         of_files=True,
     )
+
+
+def _named(engine: str | None) -> str:
+    """Return the engine that is named; a folder is TensorRT's, and beside it the default holds."""
+    return engine if engine in ENGINES else "onnxruntime"
+
+
+def _folder(engine: str | None) -> Path | None:
+    return None if engine is None or engine in ENGINES else Path(engine)
 
 
 def _tensorrt(provider: str | None, engine: Path | None, rebuild: bool, cache: Path | None) -> Tensorrt | None:
@@ -134,6 +154,8 @@ def similarity(
     ] = None,
     truncate_dim: Annotated[int | None, option(_VECTORS, "Keep this many leading dimensions.")] = None,
     revision: Annotated[str | None, option(RUN, "Branch, tag or commit, of a hub id.")] = None,
+    engine: Annotated[str, option(RUN, "onnxruntime or openvino.")] = "onnxruntime",
+    precision: Precision = None,
     json_: Json = False,
 ) -> None:
     """Print how alike the first text is to each of the others, by the model's own function."""
@@ -147,6 +169,8 @@ def similarity(
         prompt_name=prompt_name,
         truncate_dim=truncate_dim,
         revision=revision,
+        engine=engine,
+        precision=precision,
     )
     if json_:
         print_json(result.as_dict())

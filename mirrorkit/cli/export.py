@@ -128,6 +128,7 @@ def check(
         Path | None, typer.Option(help="File of vectors that encode wrote: does BUNDLE make the same? No more is done.")
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit, of a hub id.")] = None,
+    engine: Annotated[str, typer.Option(help="openvino: run the plain graphs by OpenVINO as well.")] = "onnxruntime",
     json_: Json = False,
 ) -> None:
     """Check hashes, contract and vectors of BUNDLE, and what other libraries read; exit code 1 if it is not fit."""
@@ -137,7 +138,7 @@ def check(
     from mirrorkit.terminal.report import check_report
     from mirrorkit.verification.check import check as run
 
-    result = run(bundle, variants=listed(variants), revision=revision)
+    result = run(bundle, variants=listed(variants), revision=revision, engine=engine)
     if not result.is_bundle and any(result.folder.rglob("*.safetensors")):
         result = _with_outside(result)
     show(result.as_dict(), lambda: check_report(result), as_json=json_)

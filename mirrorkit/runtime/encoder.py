@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from string import hexdigits
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mirrorkit.errors import BundleError, ConfigError
-from mirrorkit.formats.bundle import TOKENIZER, read_bundle
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress
-from mirrorkit.runtime.encoding import Call, Encoding
+from mirrorkit.runtime.encoding import Call
+from mirrorkit.runtime.engines import asked, open_encoding
 from mirrorkit.runtime.fingerprint import fingerprint_of
 from mirrorkit.runtime.hub import folder_of
-from mirrorkit.runtime.opening import Opened, open_folder, open_for_engine, plain_instead
-from mirrorkit.runtime.ort import check_device
 from mirrorkit.runtime.output import Array
 from mirrorkit.runtime.pairwise import pairwise
-from mirrorkit.runtime.pooling import PooledOutside
 from mirrorkit.runtime.progress import bar
-from mirrorkit.runtime.session import open_session
 from mirrorkit.runtime.tensorrt.options import Tensorrt
 from mirrorkit.text.ragged import Ints
 from mirrorkit.text.strings import chunks, strings
-
-if TYPE_CHECKING:
-    from mirrorkit.runtime.tensorrt.provider import ProviderOptions
-
-log = logging.getLogger(__name__)
 
 _SHORTEST = 8  # characters of a fingerprint that tell it from others
 CHUNK = 4096  # texts; enough for batches of one length, and 6 MB of vectors of 384 dimensions
@@ -50,6 +40,10 @@ class Encoder:
     With `tensorrt` TensorRT runs the bundle, on `cuda`: an engine made of it, which is the variant `tensorrt`, or
     ONNX Runtime's provider, which builds an engine of the chosen graph. An engine that is for another GPU, library or
     bundle is refused, or mended by `tensorrt.rebuild`.
+
+    With `engine="openvino"` OpenVINO runs a bundle's plain graphs, on `cpu`, `gpu` or `npu`, in `precision` `bf16`,
+    `fp32` or `int8`; None is bf16 where the device has it, else fp32. `variant` then says
+    `openvino-bf16` and the like, and may be given in place of both. A precision that the device lacks is refused.
 
     `expect` is the fingerprint that the encoder must have, or its first characters, 8 at least: another model, variant
     or version of it is refused.
@@ -79,22 +73,26 @@ class Encoder:
         verify: bool = True,
         tensorrt: Tensorrt | None = None,
         revision: str | None = None,
+        engine: str = "onnxruntime",
+        precision: str | None = None,
         expect: str | None = None,
     ) -> None:
         tensorrt = tensorrt and tensorrt.absolute()
-        device = _device(variant, device, tensorrt)
-        folder = folder_of(folder, variant, "tensorrt" if tensorrt else device, revision=revision)
+        how = asked(variant, device, threads, verify=verify, tensorrt=tensorrt, engine=engine, precision=precision)
+        folder = folder_of(folder, how.variant, how.chooser, revision=revision)
         self.folder = local_path(folder).absolute()
         self._state = {
             "folder": self.folder,
             "variant": variant,
-            "device": device,
+            "device": how.device,
             "threads": threads,
             "verify": verify,
             "tensorrt": tensorrt,
+            "engine": engine,
+            "precision": str(how.openvino) if how.openvino else None,
             "expect": expect,
         }
-        self._encoding = _open(folder, variant, device, threads, verify, tensorrt)
+        self._encoding = open_encoding(folder, how)
         opened = self._encoding.opened
         self.variant = opened.variant
         self.max_length = opened.max_length  # tokens, special ones included; longer text is cut
@@ -280,52 +278,3 @@ class Encoder:
 
     def __repr__(self) -> str:
         return f"Encoder({str(self.folder)!r}, variant={self.variant!r}, dim={self.dim}, max_length={self.max_length})"
-
-
-def _open(
-    folder: str | Path, variant: str, device: str, threads: int | None, verify: bool, tensorrt: Tensorrt | None
-) -> Encoding:
-    """Open the engine, or else the graph of a variant."""
-    if tensorrt is not None and tensorrt.engine is not None:
-        from mirrorkit.runtime.tensorrt.session import open_engine
-
-        bundle = read_bundle(local_path(folder))
-        engine = open_engine(local_path(tensorrt.engine), bundle, verify=verify, rebuild=tensorrt.rebuild)
-        return Encoding(open_for_engine(bundle, engine.file, engine.max_length, verify=verify), engine)
-    opened = open_folder(folder, variant, "tensorrt" if tensorrt else device, verify=verify)
-    options = _provider_options(opened, tensorrt) if tensorrt else None
-    try:
-        session = open_session(opened.file, device=device, threads=threads, tensorrt=options)
-    except BundleError as err:
-        plain = plain_instead(local_path(folder), opened, device, verify=verify)
-        if plain is None:
-            raise
-        log.warning("%s; running %s instead of %s", err, plain.variant, opened.variant)
-        opened, session = plain, open_session(plain.file, device=device, threads=threads)
-    if session.signature.pooled is None and opened.pooling is not None:
-        return Encoding(opened, PooledOutside(session, opened.pooling, normalized=False))
-    return Encoding(opened, session)
-
-
-def _provider_options(opened: Opened, tensorrt: Tensorrt) -> ProviderOptions:
-    from mirrorkit.runtime.tensorrt.provider import provider_options
-
-    files = [file for file in opened.files if file.name != TOKENIZER]
-    return provider_options(files, opened.max_length, local_path(tensorrt.cache) if tensorrt.cache else None)
-
-
-def _device(variant: str, device: str | None, tensorrt: Tensorrt | None) -> str:
-    """Return the device; raises ConfigError for options that exclude one another."""
-    engine = tensorrt is not None and tensorrt.engine is not None
-    if variant == "tensorrt" and not engine:
-        raise ConfigError(
-            "variant tensorrt: give the folder of its engine too; mirrorkit engine BUNDLE -o DIR makes one"
-        )
-    if engine and variant not in ("auto", "tensorrt"):
-        raise ConfigError(f"variant {variant}: cannot be combined with an engine, which is the variant tensorrt")
-    if device is None:
-        return "cuda" if tensorrt else "cpu"
-    check_device(device)
-    if tensorrt and device != "cuda":
-        raise ConfigError(f"device {device}: TensorRT runs only on cuda")
-    return device

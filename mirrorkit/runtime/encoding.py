@@ -15,8 +15,6 @@ from mirrorkit.runtime.pooling import unit
 from mirrorkit.runtime.runner import LocalRunner, Runner
 from mirrorkit.text.ragged import Floats, Ints, RaggedIds, homogeneous_chunks, pad_batch
 
-# Padding included. More makes a batch no faster on a CPU, where each thread has a batch of its own, and takes memory.
-BATCH_TOKENS = {"cpu": 512, "cuda": 16_384}
 PASS_COST = 16  # tokens of padding that cost as much as another pass through the graph
 
 
@@ -57,7 +55,7 @@ class Encoding:
         """Return what the options of `Encoder.encode` come to; raises ConfigError for those that cannot be."""
         opened, usage = self.opened, self.opened.usage
         if batch_tokens is None:
-            batch_tokens = BATCH_TOKENS[self.runner.device]
+            batch_tokens = self.runner.batch_tokens
         if batch_tokens < 1:
             raise ConfigError(f"batch_tokens {batch_tokens}: must be at least 1")
         if truncate_dim is not None and truncate_dim < 1:
@@ -141,7 +139,7 @@ class Encoding:
         share a batch must.
         """
         batches = list(batches_of(ids.lengths, call.batch_tokens, self.runner.max_rows))
-        callers = min(self.runner.threads, len(batches)) if self.runner.device == "cpu" else 1
+        callers = min(self.runner.callers, len(batches))
         if callers < 2:
             for rows in batches:
                 yield rows, self._run(self.runner, ids, rows, first, call.unpooled)

@@ -19,6 +19,9 @@ from mirrorkit.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
+# What runs standard operators alone: its name, and the graphs that it is given.
+_PLAIN_ONLY = {"tensorrt": ("TensorRT", "fp16 or fp32"), "openvino": ("OpenVINO", "fp32 or int8")}
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -41,8 +44,8 @@ class Opened:
 def open_folder(name: str | Path, variant: str, device: str, *, verify: bool) -> Opened:
     """Read a bundle or a foreign folder and choose a variant; nothing is fetched.
 
-    `device` is `cpu`, `cuda`, or `tensorrt` for ONNX Runtime's provider of that name. Raises BundleError for a folder
-    that cannot be used, ConfigError for a variant that it lacks.
+    `device` is `cpu`, `cuda`, `tensorrt` for ONNX Runtime's provider of that name, or `openvino`. Raises BundleError
+    for a folder that cannot be used, ConfigError for a variant that it lacks.
     """
     folder = _folder(name)
     if is_bundle(folder):
@@ -56,10 +59,11 @@ def choose_variant(bundle: Bundle, wanted: str, device: str, *, verify: bool) ->
     if bundle.pooling == Pooling.MEAN_PADDED:
         raise BundleError(f"{folder}: pooling {bundle.pooling} depends on the padding of a batch; export with another")
     chosen = bundle.choose(wanted, device)
-    if device == "tensorrt" and chosen.graph is not Graph.ONNX:
+    if device in _PLAIN_ONLY and chosen.graph is not Graph.ONNX:
+        name, plain = _PLAIN_ONLY[device]
         raise ConfigError(
-            f"variant {chosen.name}: has operators that only ONNX Runtime knows, so TensorRT cannot run it; "
-            "use fp16 or fp32, the plain graphs"
+            f"variant {chosen.name}: has operators that only ONNX Runtime knows, so {name} cannot run it; "
+            f"use {plain}, the plain graphs"
         )
     for name in (chosen.file, *chosen.data_files, TOKENIZER):
         check_file(bundle, name, hashed=verify)

@@ -22,12 +22,12 @@ class PooledOutside:
     normalized: bool = True
 
     @property
-    def device(self) -> str:
-        return self.session.device
+    def callers(self) -> int:
+        return self.session.callers
 
     @property
-    def threads(self) -> int:
-        return self.session.threads
+    def batch_tokens(self) -> int:
+        return self.session.batch_tokens
 
     @property
     def max_rows(self) -> int | None:

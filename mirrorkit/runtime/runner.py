@@ -6,6 +6,9 @@ from typing import Protocol
 
 from mirrorkit.text.ragged import Floats, Ints
 
+# More makes a batch no faster on a CPU, where each thread has a batch of its own, and takes memory.
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 512, 16_384
+
 
 class Runner(Protocol):
     """Gives vectors for token ids. All that a proof needs."""
@@ -18,12 +21,12 @@ class LocalRunner(Runner, Protocol):
     """A runner in this process, with what an Encoder must know to fill its batches and threads."""
 
     @property
-    def device(self) -> str:
-        """Where it runs, cpu or cuda."""
+    def callers(self) -> int:
+        """How many batches may be run at a time, each by a caller of its own; see `for_callers`."""
 
     @property
-    def threads(self) -> int:
-        """How many batches may be run at a time, each by a caller of its own; see `for_callers`."""
+    def batch_tokens(self) -> int:
+        """How many tokens, padding included, a batch has unless told otherwise."""
 
     @property
     def max_rows(self) -> int | None:
@@ -34,4 +37,4 @@ class LocalRunner(Runner, Protocol):
         """Length of a vector; None: only a batch can tell."""
 
     def for_callers(self) -> Runner:
-        """Return what runs the same for `threads` callers at a time."""
+        """Return what runs the same for `callers` callers at a time."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mirrorkit.errors import BundleError, ConfigError, first_line
 from mirrorkit.machine.cores import default_threads
 from mirrorkit.runtime.ort import check_device, data_files, open_for_batches
+from mirrorkit.runtime.runner import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS
 from mirrorkit.text.ragged import Floats, Ints
 
 if TYPE_CHECKING:
@@ -69,11 +70,16 @@ def open_session(
     graph, ConfigError for a device or provider that is missing here.
     """
     check_device(device)
-    if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
-        raise ConfigError(f"threads {threads!r}: must be a whole number of at least 1")
+    check_threads(threads)
     session = OnnxSession(file, device, threads or default_threads(), tensorrt)
     session.check_inputs()
     return session
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise ConfigError for a number of threads that cannot be; None is for as many as there are cores."""
+    if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
+        raise ConfigError(f"threads {threads!r}: must be a whole number of at least 1")
 
 
 class OnnxSession:
@@ -89,15 +95,17 @@ class OnnxSession:
         self.file = file
         self.device = device
         self.threads = threads or default_threads()
+        self.callers = self.threads if device == "cpu" else 1
+        self.batch_tokens = CPU_BATCH_TOKENS if device == "cpu" else GPU_BATCH_TOKENS
         self.max_rows = tensorrt.profile.max.batch if tensorrt else None  # in a batch; None: as many as there are
         self._tensorrt = tensorrt
         self._for_callers: OnnxSession | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        stamp = _stamp(file)
+        before = stamp(file)
         self._handle = self._open()
-        self._data = {path: _stamp(path) for path in data_files(self._handle)}  # which ONNX Runtime maps, not reads
-        self._stamps = {file: stamp, **self._data}
+        self._data = {path: stamp(path) for path in data_files(self._handle)}  # which ONNX Runtime maps, not reads
+        self._stamps = {file: before, **self._data}
         self.signature = Signature(_ports(self._handle.get_inputs()), _ports(self._handle.get_outputs()))
         pooled = self.signature.pooled
         self._pooled = pooled.name if pooled else None
@@ -166,7 +174,7 @@ class OnnxSession:
 
     def _is_the_same(self) -> bool:
         """Return whether the files on the disk are those that were opened."""
-        return all(_stamp(path) == stamp for path, stamp in self._stamps.items())
+        return all(stamp(path) == before for path, before in self._stamps.items())
 
     def _check_data(self) -> None:
         """Raise BundleError where somebody has written into a file of weights, which is mapped into memory.
@@ -174,7 +182,7 @@ class OnnxSession:
         One that another file has taken the place of is still there for those who have it mapped.
         """
         for path, before in self._data.items():
-            now = _stamp(path)
+            now = stamp(path)
             if before and now and now[:2] == before[:2] and now != before:
                 raise BundleError(f"{path}: has been written into since it was opened; open the bundle anew")
 
@@ -202,7 +210,7 @@ def _run_bound(handle: Any, names: Sequence[str], feeds: dict[str, npt.NDArray[A
     return list(binding.copy_outputs_to_cpu())
 
 
-def _stamp(file: Path) -> tuple[int, ...] | None:
+def stamp(file: Path) -> tuple[int, ...] | None:
     """Return what tells a file from another one that takes its place."""
     try:
         about = file.stat()

@@ -43,10 +43,12 @@ def similarity(
     prompt_name: str | None = None,
     truncate_dim: int | None = None,
     revision: str | None = None,
+    engine: str = "onnxruntime",
+    precision: str | None = None,
 ) -> Similarity:
     """Return how alike `texts` are, the options being those of `Encoder`; raises ConfigError for fewer than two."""
     if len(texts) < 2:
         raise ConfigError("similarity needs at least two texts")
-    encoder = Encoder(bundle, variant, revision=revision)
+    encoder = Encoder(bundle, variant, revision=revision, engine=engine, precision=precision)
     vectors = encoder.encode(texts, prompt=prompt, prompt_name=prompt_name, truncate_dim=truncate_dim)
     return Similarity(encoder.variant, texts, encoder.usage.similarity, encoder.similarity(vectors, vectors))

@@ -15,14 +15,16 @@ from mirrorkit.formats.files import check_files_within, in_hub_cache
 from mirrorkit.formats.golden import Goldens, read_goldens
 from mirrorkit.formats.plain import plain
 from mirrorkit.paths import local_path
+from mirrorkit.runtime.engines import check_engine
 from mirrorkit.runtime.hub import folder_of
 from mirrorkit.runtime.opening import tokenizer_of, unpooled
 from mirrorkit.runtime.session import OnnxSession, Signature
 from mirrorkit.verification.consumers import Contents, lint, verdicts
+from mirrorkit.verification.engines import check_openvino
 from mirrorkit.verification.foreign import examine
 from mirrorkit.verification.problem import Problem, Severity, Stage, errors
 from mirrorkit.verification.proof import FEWEST, WITHOUT_RANKS, Reference, Verification
-from mirrorkit.verification.thresholds import Thresholds, thresholds_for
+from mirrorkit.verification.thresholds import Thresholds, overridden, thresholds_for
 from mirrorkit.verification.verify import Contract, verify_graph
 
 CARD = "README.md"
@@ -60,12 +62,19 @@ class CheckResult:
         return {"ok": self.ok, **plain(self)}
 
 
-def check(folder: str | Path, *, variants: Sequence[str] | None = None, revision: str | None = None) -> CheckResult:
+def check(
+    folder: str | Path,
+    *,
+    variants: Sequence[str] | None = None,
+    revision: str | None = None,
+    engine: str = "onnxruntime",
+) -> CheckResult:
     """Check a bundle, or as far as that goes a folder that others made.
 
     A hub id is fetched whole, of the branch, tag or commit `revision`. `variants` limits the graphs that are run; all
     files are looked at anyway. What was left out of a bundle on purpose is a warning: graphs, weights and card; of a
-    bundle in the hub's cache everything but tokenizer and one graph. Raises BundleError for a missing folder,
+    bundle in the hub's cache everything but tokenizer and one graph. With the engine `openvino` the plain graphs of a
+    bundle are also run by OpenVINO, in each precision that the processor has. Raises BundleError for a missing folder,
     ConfigError for a variant that it lacks; anything else that is wrong is in the result.
 
     >>> from mirrorkit import check
@@ -73,10 +82,13 @@ def check(folder: str | Path, *, variants: Sequence[str] | None = None, revision
     >>> found.ok, found.consumers["sentence-transformers"]
     (True, 'right')
     """
+    check_engine(engine)
     path = local_path(folder_of(folder, "auto", "cpu", revision=revision, whole=True))
     if not path.is_dir():
         raise BundleError(f"{folder}: {'is a file' if path.exists() else 'no such folder'}; give a bundle's folder")
     if not is_bundle(path):
+        if engine != "onnxruntime":
+            raise BundleError(f"{folder}: is not a bundle; `engine={engine}` runs only those")
         try:
             check_files_within(path)
         except ModelError as err:
@@ -89,10 +101,10 @@ def check(folder: str | Path, *, variants: Sequence[str] | None = None, revision
         bundle = read_bundle(path)
     except BundleError as err:
         return CheckResult(path, True, (Problem(Stage.MANIFEST, str(err)),), {}, {})
-    return _check(bundle, variants)
+    return _check(bundle, variants, engine)
 
 
-def _check(bundle: Bundle, wanted: Sequence[str] | None) -> CheckResult:
+def _check(bundle: Bundle, wanted: Sequence[str] | None, engine: str) -> CheckResult:
     chosen = bundle.named(wanted)
     problems, damaged = _check_files(bundle)
     goldens = _goldens(bundle, problems)
@@ -110,6 +122,9 @@ def _check(bundle: Bundle, wanted: Sequence[str] | None) -> CheckResult:
         except BundleError as err:
             if goldens is None:
                 problems.append(Problem(Stage.GRAPH, str(err), where=variant.name))
+    if engine == "openvino" and goldens is not None:
+        sound = [variant for variant in chosen if not damaged & {variant.file, *variant.data_files}]
+        figures |= check_openvino(bundle, sound, _reference(bundle, goldens), problems)
     if not bundle.variants:
         what = f"no variants{' here: all were left out' if bundle.absent else ''}"
         problems.append(Problem(Stage.MANIFEST, what, where=MANIFEST))
@@ -198,7 +213,7 @@ def _check_variant(bundle: Bundle, variant: Variant, goldens: Goldens, problems:
         Contract(
             bundle.dim, bundle.max_length, bundle.pooling, bundle.pad_token_id, bundle.token_dim, bundle.pools_only
         ),
-        Reference(goldens.ids, goldens.vectors, bundle.usage, unpooled(bundle)),
+        _reference(bundle, goldens),
         limits,
         data_files=tuple(bundle.path(name) for name in variant.data_files),
         min_texts=FEWEST,
@@ -209,10 +224,13 @@ def _check_variant(bundle: Bundle, variant: Variant, goldens: Goldens, problems:
     return verified
 
 
+def _reference(bundle: Bundle, goldens: Goldens) -> Reference:
+    return Reference(goldens.ids, goldens.vectors, bundle.usage, unpooled(bundle))
+
+
 def _limits(variant: Variant, problems: list[Problem]) -> Thresholds:
     """Return the limits that the variant was published with."""
-    names, recorded = variant.report.get("overridden", ()), variant.report.get("allowed", {})
-    own = {name: recorded[name] for name in names if name in recorded}
+    own = overridden(variant.report)
     if own:
         told = ", ".join(f"{name} {value:g}" for name, value in own.items())
         what = "was published with limits set by the user"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from mirrorkit.errors import ConfigError
 from mirrorkit.formats.bundle import Precision
@@ -32,7 +33,7 @@ class Thresholds:
 _NO_LIMITS = ("steady_only", "overridden")
 AT_MOST = ("max_abs", "invariance")  # the others are "at least"
 
-THRESHOLDS = {
+THRESHOLDS: Mapping[str, Thresholds] = {
     # What summing in another order costs. A wrong mask, offset or weight costs a hundred times more.
     Precision.FP32: Thresholds(
         cosine_min=0.99999,
@@ -52,6 +53,16 @@ THRESHOLDS = {
         spearman=0.999,
         overlap=0.97,
         invariance=1e-3,
+    ),
+    # No variant of a bundle: how OpenVINO multiplies an fp32 graph. Three bits less than half precision.
+    "bf16": Thresholds(
+        cosine_min=0.999,
+        cosine_p1=0.9995,
+        cosine_mean=0.9999,
+        max_abs=1e-2,
+        spearman=0.999,
+        overlap=0.95,
+        invariance=5e-3,
     ),
     # Scores on STS move by hundredths of a point at a mean of 0.99. What a text's neighbours in the batch may change is
     # the promise of this variant.
@@ -77,6 +88,12 @@ THRESHOLDS = {
         steady_only=True,
     ),
 }
+
+
+def overridden(report: Mapping[str, Any]) -> dict[str, float]:
+    """Return the limits, by name, that a variant's report says were the user's own."""
+    names, recorded = report.get("overridden", ()), report.get("allowed", {})
+    return {name: recorded[name] for name in names if name in recorded}
 
 
 def thresholds_for(precision: Precision, overrides: Mapping[str, float] | None = None) -> Thresholds:

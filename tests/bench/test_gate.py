@@ -203,8 +203,9 @@ def test_the_documented_gate_and_limits_are_true(tmp_path: Path) -> None:
     gate = load_gate("default")
     for rule in RULES:
         (line,) = [line for line in text.splitlines() if line.startswith(f"| `{rule}` |")]
-        for cell, name in zip(line.split(" |")[2:6], ("fp32", "fp16", "int8", "int4"), strict=True):
-            limit = gate.limits(subject(name)).get(rule)
+        for cell, name in zip(line.split(" |")[2:7], ("fp32", "fp16", "int8", "int4", "bf16"), strict=True):
+            held = subject(name) if name != "bf16" else replace(subject("fp16"), name="openvino-bf16", precision="bf16")
+            limit = gate.limits(held).get(rule)
             assert (float(cell.partition(",")[0]) if cell.strip() else None) == limit
 
 

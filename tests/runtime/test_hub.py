@@ -136,7 +136,7 @@ def test_an_onnxruntime_that_follows_no_links_gets_the_plain_graph(
             raise BundleError(f"{file}: cannot be opened")
         return open_session(file, **options)
 
-    monkeypatch.setattr("mirrorkit.runtime.encoder.open_session", refusing)
+    monkeypatch.setattr("mirrorkit.runtime.engines.open_session", refusing)
     with caplog.at_level(logging.WARNING):
         opened = Encoder(snapshot)
     assert opened.variant == "fp32"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mirrorkit.assets.paths import GATE
-from mirrorkit.bench.result import BASELINE, BenchResult, GateResult, Interval, RuleResult, Subject
+from mirrorkit.bench.result import BASELINE, OPENVINO, BenchResult, GateResult, Interval, RuleResult, Subject
 from mirrorkit.errors import ConfigError
 from mirrorkit.formats.bundle import VARIANT_FILES, Precision
 from mirrorkit.paths import local_path
@@ -21,7 +21,7 @@ else:
     import tomli as tomllib
 
 SHIPPED = "default"
-KINDS = {"precision": tuple(str(p) for p in Precision), "variant": tuple(VARIANT_FILES)}
+KINDS = {"precision": (*map(str, Precision), "bf16"), "variant": (*VARIANT_FILES, *OPENVINO)}
 ABOVE_ONE = 1e-4  # by how much rounding may lift a cosine above 1; more, and the vectors are not of unit length
 
 

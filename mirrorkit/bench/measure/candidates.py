@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,8 @@ from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, Bundle, Variant, check_file, is_bundle, read_bundle
 from mirrorkit.paths import local_path
 from mirrorkit.runtime.hub import holds_bundle, open_bundle
+from mirrorkit.runtime.openvino.precision import Precision
+from mirrorkit.runtime.runner import LocalRunner
 from mirrorkit.text.ragged import Floats, Ints, RaggedIds
 
 TORCH = "torch"
@@ -33,6 +35,7 @@ class Candidate:
     verify: bool  # whether its files are held against their recorded hashes before they are opened
     bundle: Bundle | None = None  # what the folder was read as; None where torch runs the model
     trust_remote_code: bool = False  # whether Python code of the model folder's own may run
+    engine: str = "onnxruntime"  # what runs the graph
 
     @property
     def variant(self) -> Variant:
@@ -52,16 +55,28 @@ def candidates(
     *,
     verify: bool,
     trust_remote_code: bool = False,
+    engine: str = "onnxruntime",
 ) -> list[Candidate]:
     """Return the baseline, and the chosen variants of the bundle.
 
+    With the engine `openvino` their plain graphs come once more, in each precision that OpenVINO has for them here.
     Without a `baseline` the plain fp32 variant stands in. Raises ConfigError for a bundle without one, ModelError or
     BundleError for a baseline that cannot be used.
     """
     if not chosen:
         raise BundleError(f"{bundle.folder}: holds no variants")
     compared = _baseline(bundle, baseline, verify, trust_remote_code)
-    return [compared, *(_graph_of(bundle, v, v.name, verify) for v in chosen)]
+    found = [compared, *(_graph_of(bundle, v, v.name, verify) for v in chosen)]
+    return [*found, *_by_openvino(found[1:])] if engine == "openvino" else found
+
+
+def _by_openvino(graphs: Sequence[Candidate]) -> Iterator[Candidate]:
+    from mirrorkit.runtime.openvino.library import available
+
+    for precision in available("cpu"):
+        graph = next((one for one in graphs if one.name == precision.graph), None)
+        if graph is not None:
+            yield replace(graph, name=precision.variant, precision=str(precision), engine="openvino")
 
 
 def check_hashes(chosen: Sequence[Candidate]) -> None:
@@ -128,7 +143,8 @@ def open_model(candidate: Candidate, threads: int) -> Model:
     """
     if candidate.bundle is None:
         return TorchModel(candidate.folder, trust_remote_code=candidate.trust_remote_code)
-    return OnnxModel(candidate.bundle, candidate.variant, threads)
+    precision = candidate.precision if candidate.engine == "openvino" else None
+    return OnnxModel(candidate.bundle, candidate.variant, threads, precision)
 
 
 class _Counted:
@@ -147,15 +163,21 @@ class _Counted:
 
 
 class OnnxModel:
-    """One graph of a bundle, run by the light runtime."""
+    """One graph of a bundle, run by the light runtime: by OpenVINO in `precision`, without one by ONNX Runtime."""
 
-    def __init__(self, bundle: Bundle, variant: Variant, threads: int) -> None:
+    def __init__(self, bundle: Bundle, variant: Variant, threads: int, precision: str | None = None) -> None:
         from mirrorkit.runtime.encoding import Encoding
         from mirrorkit.runtime.opening import open_variant
         from mirrorkit.runtime.session import open_session
 
         opened = open_variant(bundle, variant)
-        session = open_session(opened.file, threads=threads)
+        session: LocalRunner
+        if precision is None:
+            session = open_session(opened.file, threads=threads)
+        else:
+            from mirrorkit.runtime.openvino.session import open_graph
+
+            session = open_graph(opened, "cpu", Precision(precision), threads)
         self._encoding = Encoding(opened, session)
         self._asked = self._encoding.call()  # with the model's own prompt and form of vectors
         self.max_length, self.dim, self.pad_id = opened.max_length, self._encoding.dim, opened.pad_id

@@ -13,7 +13,7 @@ from typing import Any
 from mirrorkit.machine.facts import cpu_name, load_average, usable_cores, versions
 
 _CPUS = Path("/sys/devices/system/cpu")
-_PACKAGES = ("mirrorkit", "numpy", "tokenizers", "onnxruntime", "onnxruntime-gpu", "torch", "transformers")
+_PACKAGES = ("mirrorkit", "numpy", "tokenizers", "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "transformers")
 # What decides how fast matrices are multiplied, as Linux spells it.
 _TELLING = ("avx", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8")
 _TELLING_ARM = ("asimd", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme")

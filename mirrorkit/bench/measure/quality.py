@@ -18,7 +18,7 @@ from mirrorkit.errors import ConfigError, CorpusError, ModelError
 from mirrorkit.evaluation.intervals import paired_difference, quantile_interval, resampled_spearman
 from mirrorkit.evaluation.pairs import products, unit_rows
 from mirrorkit.evaluation.sets import QuerySet
-from mirrorkit.formats.bundle import GOLDEN, Precision
+from mirrorkit.formats.bundle import GOLDEN
 from mirrorkit.formats.golden import Goldens, read_goldens
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.text.ragged import Floats
@@ -61,9 +61,9 @@ def measure_quality(
     bundles = {one.folder: one.bundle for one in chosen if one.bundle and GOLDEN in one.bundle.files}
     goldens = {folder: read_goldens(bundle.path(GOLDEN), bundle.dim) for folder, bundle in bundles.items()}
     measured: dict[str, _Measured] = {}
-    by_graph: dict[tuple[str, str], _Measured] = {}  # the stand-in for a baseline is a variant too
+    by_graph: dict[tuple[str, ...], _Measured] = {}  # the stand-in for a baseline is a variant too
     for candidate in chosen:
-        graph = (candidate.folder, candidate.file)
+        graph = (candidate.folder, candidate.file, candidate.engine, candidate.precision)
         if graph not in by_graph:
             progress.phase(f"quality: {candidate.name}")
             model = open_model(candidate, plan.threads)
@@ -96,7 +96,7 @@ def _measure(
         done += texts_done
         progress.advance(done, len(texts))
 
-    only_steady = THRESHOLDS[Precision(candidate.precision)].steady_only
+    only_steady = THRESHOLDS[candidate.precision].steady_only
     golden = _golden(goldens, model, only_steady)
     everything: Bools = np.ones(len(texts), dtype=np.bool_)
     judged = steady(model.ids(texts)) if only_steady else everything

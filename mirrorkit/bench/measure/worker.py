@@ -30,7 +30,14 @@ def measure_start(job: Job) -> dict[str, Any]:
     else:
         from mirrorkit.runtime.encoder import Encoder
 
-        light = Encoder(order["folder"], order["file"], threads=job["threads"], verify=order["verify"])
+        light = Encoder(
+            order["folder"],
+            order["file"],
+            threads=job["threads"],
+            verify=order["verify"],
+            engine=order["engine"],
+            precision=order["precision"] if order["engine"] == "openvino" else None,
+        )
         vectors = light.encode([job["short"]])
     return {"dim": int(vectors.shape[1])}
 

@@ -62,6 +62,8 @@ def encode_file(
     device: str | None = None,
     threads: int | None = None,
     tensorrt: Tensorrt | None = None,
+    engine: str = "onnxruntime",
+    precision: str | None = None,
     text_column: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
@@ -87,8 +89,8 @@ def encode_file(
     not grow with the file. `out` appears when it is whole. With `resume` a parquet job that was stopped goes on.
     What made the vectors, and those of a few texts for `check_vectors`, is kept in the metadata of a .parquet file, or
     in the file `OUT.mirrorkit.json` beside any other.
-    `variant`, `device`, `threads`, `tensorrt`, `revision` and `expect` are those of `Encoder`; `prompt`, `prompt_name`,
-    `normalize`, `truncate_dim` and `output_type` those of `Encoder.encode`.
+    `variant`, `device`, `threads`, `tensorrt`, `engine`, `precision`, `revision` and `expect` are those of `Encoder`;
+    `prompt`, `prompt_name`, `normalize`, `truncate_dim` and `output_type` those of `Encoder.encode`.
 
     Raises CorpusError for a bad input file, OutputError where the result cannot be written, BundleError, ConfigError.
 
@@ -117,7 +119,17 @@ def encode_file(
             yield text
 
     texts = read()
-    encoder = Encoder(bundle, variant, device, threads, tensorrt=tensorrt, revision=revision, expect=expect)
+    encoder = Encoder(
+        bundle,
+        variant,
+        device,
+        threads,
+        tensorrt=tensorrt,
+        revision=revision,
+        engine=engine,
+        precision=precision,
+        expect=expect,
+    )
     check_output_type(output_type)
     progress = progress or Silent()
     progress.phase("encoding")

@@ -8,7 +8,6 @@ import hashlib
 import io
 import logging
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from mirrorkit.extras import require
 from mirrorkit.formats.bundle import INPUTS
 from mirrorkit.formats.files import sha256_of
 from mirrorkit.formats.profiles import Profile, Shape
+from mirrorkit.runtime.cache import default_cache, make_private
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +52,7 @@ def provider_options(files: Sequence[Path], max_length: int, cache: Path | None 
     usual = Shape(_USUAL.batch, min(_USUAL.length, max_length))
     profile = Profile(Shape(1, 1), usual, longest)
     name = hashlib.sha256("\n".join([str(profile), *map(sha256_of, files)]).encode()).hexdigest()[:32]
-    return ProviderOptions(profile, (cache or _default_cache()) / name)
-
-
-def _default_cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "mirrorkit" / "onnxruntime-tensorrt"
+    return ProviderOptions(profile, (cache or default_cache("onnxruntime-tensorrt")) / name)
 
 
 def providers(tensorrt: ProviderOptions | None) -> list[tuple[str, dict[str, str]]]:
@@ -66,7 +61,7 @@ def providers(tensorrt: ProviderOptions | None) -> list[tuple[str, dict[str, str
     cuda = (CUDA, {"device_id": "0", "use_tf32": "0"})
     if tensorrt is None:
         return [cuda]
-    _make(tensorrt.cache)
+    make_private(tensorrt.cache, "engines")
     shapes = {
         f"trt_profile_{bound}_shapes": ",".join(f"{name}:{getattr(tensorrt.profile, bound)}" for name in INPUTS)
         for bound in ("min", "opt", "max")
@@ -101,7 +96,7 @@ def alone_in(cache: Path | None) -> Iterator[None]:
         return
     import fcntl
 
-    _make(cache)
+    make_private(cache, "engines")
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         building = cache / "building"
@@ -123,28 +118,6 @@ def _clear(cache: Path, building: Path) -> None:
         building.touch()
     except OSError as err:
         raise OutputError(f"{cache}: cannot be used for engines ({err.strerror or err})") from err
-
-
-def _make(cache: Path) -> None:
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        cache.mkdir(mode=0o700, exist_ok=True)
-        _check_owner(cache)
-        for folder in (cache, cache.parent):
-            mode = folder.stat().st_mode
-            if mode & stat.S_IWOTH and not (folder != cache and mode & stat.S_ISVTX):  # as in /tmp: to each his own
-                log.warning(
-                    "%s: anyone can write there, and an engine is a program that runs with your permissions", folder
-                )
-    except OSError as err:
-        raise OutputError(f"{cache}: cannot be created for engines ({err.strerror or err})") from err
-
-
-def _check_owner(cache: Path) -> None:
-    """Refuse a folder that somebody else has put there: what engines are in it, this process would run."""
-    owner = cache.stat().st_uid
-    if hasattr(os, "geteuid") and owner not in (0, os.geteuid()):
-        raise OutputError(f"{cache}: belongs to somebody else (user {owner}), and engines are programs; give another")
 
 
 def check_build(ort: ModuleType, tensorrt: ProviderOptions | None) -> None:

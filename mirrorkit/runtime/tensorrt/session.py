@@ -21,6 +21,7 @@ from mirrorkit.formats.bundle import INPUTS, Bundle
 from mirrorkit.formats.engine import OUTPUT, Backend, Engine, EngineMismatchError, check_engine, mismatches, read_engine
 from mirrorkit.formats.profiles import choose
 from mirrorkit.machine.gpu import current_gpu
+from mirrorkit.runtime.runner import GPU_BATCH_TOKENS
 from mirrorkit.runtime.tensorrt.cuda import Cuda, CudaError
 from mirrorkit.runtime.tensorrt.options import Rebuild
 from mirrorkit.runtime.tensorrt.passes import Buffers, Passes
@@ -53,8 +54,8 @@ def open_engine(folder: Path, bundle: Bundle, *, verify: bool = True, rebuild: R
 class EngineSession:
     """An open engine. Threads may share it, one runs at a time; a forked child cannot use it."""
 
-    device = "cuda"
-    threads = 1
+    callers = 1
+    batch_tokens = GPU_BATCH_TOKENS
     max_rows = None  # larger batches are split here
 
     def __init__(self, engine: Engine, bundle: Bundle, *, verify: bool = True) -> None:

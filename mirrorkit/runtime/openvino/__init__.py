@@ -1,0 +1,1 @@
+"""A bundle's plain graphs run by OpenVINO, beside ONNX Runtime."""
