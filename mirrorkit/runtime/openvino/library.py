@@ -127,10 +127,6 @@ def compile_graph(source: Any, file: Path, device: str, precision: Precision, hi
     if name == "CPU":
         # Bound to cores, the threads of two processes would all be bound to the same ones.
         settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
-        if precision is Precision.INT8:
-            # Its fused attention sums in an order that depends on the batch. The last digit of a sum decides now and
-            # then to which byte a value is rounded, and that changes the vector in its third digit.
-            settings["SNIPPETS_MODE"] = "DISABLE"
     try:
         if isinstance(source, bytes):
             import io
