@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 # What the device must say that it can do, and what OpenVINO is told to compute in.
 _CAPABILITY = {Precision.FP32: "FP32", Precision.BF16: "BF16", Precision.INT8: "INT8"}
 _HINT = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.INT8: "f32"}
-_LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # compiled graphs that a forked child would inherit
+_LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # what a forked child would inherit
 LATENCY, THROUGHPUT = "LATENCY", "THROUGHPUT"
 
 
@@ -40,9 +41,16 @@ def library() -> ModuleType:
     return require("openvino", extra="openvino")
 
 
+def held(of_openvino: Any) -> Any:
+    """Return what is given; in a forked child it is never freed, see `_keep_inherited`."""
+    with suppress(TypeError):  # a stand-in that takes no weak references
+        _LIVE.add(of_openvino)
+    return of_openvino
+
+
 @functools.cache
 def _first_core() -> tuple[Any, int]:
-    return library().Core(), os.getpid()
+    return held(library().Core()), os.getpid()
 
 
 def core() -> Any:
@@ -127,10 +135,6 @@ def compile_graph(source: Any, file: Path, device: str, precision: Precision, hi
     if name == "CPU":
         # Bound to cores, the threads of two processes would all be bound to the same ones.
         settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
-        if precision is Precision.INT8:
-            # Its fused attention sums in an order that depends on the batch. The last digit of a sum decides now and
-            # then to which byte a value is rounded, and that changes the vector in its third digit.
-            settings["SNIPPETS_MODE"] = "DISABLE"
     try:
         if isinstance(source, bytes):
             import io
@@ -141,7 +145,7 @@ def compile_graph(source: Any, file: Path, device: str, precision: Precision, hi
         told = str(handle.get_property("INFERENCE_PRECISION_HINT").to_string())
     except Exception as err:  # as above
         raise BundleError(f"{file}: cannot be opened by OpenVINO {version()} ({reason(err)})") from err
-    _LIVE.add(handle)
+    held(handle)
     if told != _HINT[precision]:
         raise ConfigError(f"precision {precision}: OpenVINO {version()} computes in {told} on this {device}")
     return handle

@@ -117,7 +117,7 @@ class _Compiled:
         try:
             request = self._idle.pop()
         except IndexError:
-            request = self.handle.create_infer_request()
+            request = library.held(self.handle.create_infer_request())
         ids, mask = (np.ascontiguousarray(array, dtype=np.int64) for array in (input_ids, attention_mask))
         request.infer({"input_ids": ids, "attention_mask": mask}, share_inputs=True)
         vectors = np.array(request.get_tensor(POOLED).data, dtype=np.float32)
