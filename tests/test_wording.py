@@ -27,6 +27,7 @@ from mirrorkit import (
     Trim,
     build_engine,
     check,
+    check_vectors,
     compare,
     encode_file,
     evaluate,
@@ -118,6 +119,8 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
         "output_type",
     ),
     "check": (lambda w: check(w / "bundle", variants=["fp64"]), "fp64"),
+    "check_vectors": (lambda w: check_vectors(w / "bundle", w / "there.npy"), "there.npy"),
+    "Encoder, expect": (lambda w: Encoder(w / "bundle", expect="short"), "expect"),
     "Encoder, variant": (lambda w: Encoder(w / "bundle", "fp64"), "variant"),
     "Encoder, device": (lambda w: Encoder(w / "bundle", device="abacus"), "device"),
     "Encoder, threads": (lambda w: Encoder(w / "bundle", threads=0), "threads"),
@@ -184,7 +187,7 @@ def test_every_public_function_is_among_them() -> None:
     """A new name is to be called wrongly here too, unless it is an error or what a function returns."""
     called = {case.replace(".", ",").partition(",")[0].partition(" ")[0] for case in WRONG}
     returned = {"FinetuneResult", "Evaluation", "StsReport", "SearchScore", "KnnScore", "ExportResult", "CheckResult"}
-    returned |= {"BenchResult", "Comparison", "EncodeResult", "EngineResult", "PushResult"}
+    returned |= {"Agreement", "BenchResult", "Comparison", "EncodeResult", "EngineResult", "PushResult"}
     others = {"__version__", "Progress", "Backbone"}  # protocols, which nobody calls
     errors = {name for name in mirrorkit.__all__ if name.endswith("Error")}
     assert set(mirrorkit.__all__) - returned - others - errors <= called

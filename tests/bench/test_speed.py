@@ -229,7 +229,8 @@ worker.TASKS["sleep"] = sleep
 worker.main()
 """
 PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has its background jobs ignore
 sys.path.insert(0, sys.argv[1])
 from mirrorkit.bench.measure import processes
 processes._WORKER = "sleeper"
