@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from string import hexdigits
 from typing import Any
 
-from mirrorkit.errors import BundleError, ConfigError
+from mirrorkit.errors import ConfigError
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress
 from mirrorkit.runtime.encoding import Call
 from mirrorkit.runtime.engines import asked, open_encoding
-from mirrorkit.runtime.fingerprint import fingerprint_of
+from mirrorkit.runtime.fingerprint import check_expected, fingerprint_of
 from mirrorkit.runtime.hub import folder_of
 from mirrorkit.runtime.output import Array
 from mirrorkit.runtime.pairwise import pairwise
@@ -22,7 +21,6 @@ from mirrorkit.runtime.tensorrt.options import Tensorrt
 from mirrorkit.text.ragged import Ints
 from mirrorkit.text.strings import chunks, strings
 
-_SHORTEST = 8  # characters of a fingerprint that tell it from others
 CHUNK = 4096  # texts; enough for batches of one length, and 6 MB of vectors of 384 dimensions
 
 
@@ -101,7 +99,7 @@ class Encoder:
         self.dim = self._encoding.dim  # length of a vector
         self._fingerprint: str | None = None
         if expect is not None:
-            self._expect(expect)
+            check_expected(expect, self.fingerprint, f"{self.folder}: {self.variant}")
 
     @property
     def fingerprint(self) -> str:
@@ -117,16 +115,6 @@ class Encoder:
         if self._fingerprint is None:
             self._fingerprint = fingerprint_of(self._encoding.opened)
         return self._fingerprint
-
-    def _expect(self, expected: str) -> None:
-        """Raise BundleError where the fingerprint does not begin so."""
-        if len(expected) < _SHORTEST or set(expected) - set(hexdigits):
-            raise ConfigError(f"expect {expected!r}: must be at least {_SHORTEST} hex digits of a fingerprint")
-        if not self.fingerprint.startswith(expected.lower()):
-            raise BundleError(
-                f"{self.folder}: {self.variant} has the fingerprint {self.fingerprint[: len(expected)]}, expected "
-                f"{expected}; vectors of the two must not be mixed"
-            )
 
     def encode(
         self,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from string import hexdigits
 
+from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats.files import sha256_of
 from mirrorkit.runtime.opening import Opened
 
+_SHORTEST = 8  # characters of a fingerprint that tell it from others
 # Short and long, plain and awkward, in several scripts: what one vocabulary does not know another one may.
 CANARIES = (
     "encoder",
@@ -40,3 +43,14 @@ def fingerprint_of(opened: Opened) -> str:
         "truncate_dim": opened.truncate_dim,
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def check_expected(expected: str, found: str, what: str) -> None:
+    """Raise BundleError where the fingerprint `found`, of `what`, does not begin with `expected`."""
+    if len(expected) < _SHORTEST or set(expected) - set(hexdigits):
+        raise ConfigError(f"expect {expected!r}: must be at least {_SHORTEST} hex digits of a fingerprint")
+    if not found.startswith(expected.lower()):
+        raise BundleError(
+            f"{what} has the fingerprint {found[: len(expected)]}, expected {expected}; vectors of the two must not be "
+            "mixed"
+        )
