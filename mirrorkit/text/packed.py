@@ -56,12 +56,12 @@ def refuse_bomb(file: Path, name: str) -> None:
 
     That is a second at most, where the texts of it are minutes. Raises CorpusError.
     """
+    about = file.stat()
+    if not stat.S_ISREG(about.st_mode) or about.st_size > _SMALL:  # a pipe can be opened once
+        return
     with file.open("rb") as raw:
-        size = os.fstat(raw.fileno()).st_size
-        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode) or size > _SMALL:
-            return
         if packing := packing_in(raw.peek(_LONGEST_MAGIC)):
-            unpacked = Unpacked(raw, name, packing, lambda: size)
+            unpacked = Unpacked(raw, name, packing, lambda: about.st_size)
             while unpacked.read(1 << 20):
                 pass
 

@@ -7,6 +7,7 @@ import gzip
 import lzma
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -120,3 +121,14 @@ def test_an_xz_file_gets_no_more_memory_than_it_should(tmp_path: Path) -> None:
     assert read(tmp_path / "c.xz", xz_that_asks_for(28)) == ["one", "two"]  # 64 MiB, as xz -9 has
     with pytest.raises(CorpusError, match=r"^c\.xz: not a complete xz file \(Memory usage limit exceeded\)"):
         read(tmp_path / "c.xz", xz_that_asks_for(40))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_named_pipe_is_opened_once(pack: Pack, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(pack(b"one\ntwo\n")), daemon=True)
+    writer.start()
+    assert [text for (text,) in TextSource(str(pipe)).records()] == ["one", "two"]
+    writer.join(10)
