@@ -133,6 +133,8 @@ def check(
 ) -> None:
     """Check hashes, contract and vectors of BUNDLE, and what other libraries read; exit code 1 if it is not fit."""
     if against is not None:
+        if engine != "onnxruntime":
+            raise ConfigError(f"engine {engine!r}: says nothing beside `against`; name one of its variants there")
         _check_against(bundle, against, variants, revision, json_=json_)
         return
     from mirrorkit.terminal.report import check_report

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 import mirrorkit
 from mirrorkit.cli.app import app
 from mirrorkit.runtime.encoder import Encoder
-from tests.bundles import make_foreign
+from tests.bundles import make_foreign, save_graph, table
 
 TEXTS = ["The museum opens at nine.", "", "[red] is no colour here"]
 COMMAND = [sys.executable, "-c", "from mirrorkit.cli.app import app; app()"]
@@ -160,3 +160,22 @@ def test_stopping_leaves_no_result(folder: Path, tmp_path: Path, how: signal.Sig
 
 def test_the_encoder_is_a_public_name() -> None:
     assert mirrorkit.Encoder is Encoder
+
+
+def test_check_tells_whether_stored_vectors_are_of_a_bundle(folder: Path, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("one\ntwo\n", encoding="utf-8")
+    assert command("encode", folder, tmp_path / "texts.txt", "-o", tmp_path / "out.npy").exit_code == 0
+    same = command("check", folder, "--against", tmp_path / "out.npy")
+    assert (same.exit_code, same.stdout.splitlines()[0][:6]) == (0, "same: "), same.stderr
+    other = make_foreign(tmp_path / "other", tiny / "tokenizer.json", dim="wide", kind="int32")
+    assert command("check", other, "--against", tmp_path / "out.npy", "--json").exit_code == 0  # the same table
+    (other / "onnx" / "model.onnx").unlink()
+    save_graph(
+        other / "onnx" / "model.onnx", table(9000)[::-1], ["input_ids", "attention_mask"], ["sentence_embedding"]
+    )
+    different = command("check", other, "--against", tmp_path / "out.npy")
+    assert (different.exit_code, different.stdout.partition(":")[0]) == (1, "different"), different.stderr
+    refused = command("check", folder, "--against", tmp_path / "out.npy", "--engine", "openvino")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    missing = command("check", folder, "--against", tmp_path / "no.npy")
+    assert (missing.exit_code, missing.stderr.count("\n")) == (2, 1)
