@@ -1,7 +1,8 @@
 """Tokenise the beginning of a very long text alone, where that provably gives the ids of the whole, cut.
 
-What is put before the tokenizer must end between a letter or digit and a space. No step of the tokenizers accepted here
-looks across such a place: normalisation never joins a space to what precedes it; each pre-tokenizer ends a word there;
+What is put before the tokenizer must end between a letter or digit and a space; BERT's pre-tokenizer, for which every
+punctuation mark is a word of its own, may also stop before some of those. No step of the tokenizers accepted here looks
+across such a place: normalisation never joins what follows to what precedes it; each pre-tokenizer ends a word there;
 and the models see one word at a time. So the ids of the beginning are the first ids of the whole, and when there are as
 many as are kept, the rest of the text could change none of them.
 """
@@ -12,7 +13,9 @@ import json
 import re
 from typing import Any
 
-_PLACE = re.compile(r"[^\W_](?= )")  # a letter or digit before a space
+_MARKS = ",;!?、。，！？；"  # that no normalisation joins to a letter, and that change the case of none
+BEFORE_SPACES = re.compile(r"[^\W_](?= )")  # a letter or digit
+BEFORE_MARKS = re.compile(rf"[^\W_](?=[ \t\n{_MARKS}])")
 _CHARACTERS = 16  # for each token that is kept, in the first attempt; words are shorter
 SHORTEST = 16_384  # characters; below that a text is tokenised whole
 
@@ -34,18 +37,21 @@ _ENDING_WORDS = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
 _WITHIN_WORDS = {"Digits", "Punctuation", "UnicodeScripts"}
 
 
-def can_be_shortened(backend: Any) -> bool:
-    """Return whether a tokenizer of the tokenizers package is made of steps that are known to be as said above."""
-    added = backend.get_added_tokens_decoder().values()
-    if any(re.search(r"\s", token.content) for token in added):
-        return False
+def places_of(backend: Any) -> re.Pattern[str] | None:
+    """Return where a beginning may end; None for a tokenizer whose steps are not known to be as said above."""
+    added = [token.content for token in backend.get_added_tokens_decoder().values()]
+    if any(re.search(r"\s", token) for token in added):
+        return None
     normalizer, pre_tokenizer = _state(backend.normalizer), _state(backend.pre_tokenizer)
-    return (normalizer is None or _is_local(normalizer)) and pre_tokenizer is not None and _ends_words(pre_tokenizer)
+    if not (normalizer is None or _is_local(normalizer)) or pre_tokenizer is None or not _ends_words(pre_tokenizer):
+        return None
+    marks = pre_tokenizer.get("type") == "BertPreTokenizer" and not any(set(token) & set(_MARKS) for token in added)
+    return BEFORE_MARKS if marks else BEFORE_SPACES
 
 
-def beginning(text: str, characters: int) -> str | None:
+def beginning(text: str, characters: int, places: re.Pattern[str]) -> str | None:
     """Return the shortest beginning of at least so many characters that ends in such a place; None: there is none."""
-    found = _PLACE.search(text, max(characters - 1, 0))
+    found = places.search(text, max(characters - 1, 0))
     return text[: found.end()] if found and found.end() < len(text) else None
 
 

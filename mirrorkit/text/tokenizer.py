@@ -8,7 +8,7 @@ from typing import Any
 
 from mirrorkit.errors import BundleError
 from mirrorkit.foreign import foreign, without_panic_messages
-from mirrorkit.text.long_texts import SHORTEST, beginning, can_be_shortened, first_attempt
+from mirrorkit.text.long_texts import SHORTEST, beginning, first_attempt, places_of
 from mirrorkit.text.ragged import RaggedIds
 from mirrorkit.text.strings import chunks, replace_surrogates
 
@@ -70,8 +70,8 @@ class Tokenizer:
         with foreign(BundleError, f"{self._file}: cannot cut at {max_length} tokens"), without_panic_messages():
             self._backend.enable_truncation(max_length, direction=self._side)
             self._backend.encode_batch_fast(_TRIAL)
-            shortens = self._side == "right" and can_be_shortened(self._backend)
-        self._long = max(SHORTEST, 4 * first_attempt(max_length)) if shortens else None  # characters
+            self._places = places_of(self._backend) if self._side == "right" else None
+        self._long = max(SHORTEST, 4 * first_attempt(max_length)) if self._places else None  # characters
 
     def pad_id(self, token: object = None) -> int | None:
         """Return the padding token's id: what the file says of padding, else the id of `token` or of a usual one."""
@@ -109,8 +109,9 @@ class Tokenizer:
 
     def _shortened(self, text: str) -> str:
         """Return a beginning of a long text that gives the same ids, or the whole where none is known to."""
+        assert self._places is not None
         characters = first_attempt(self._kept)
-        while (begun := beginning(text, characters)) is not None:
+        while (begun := beginning(text, characters, self._places)) is not None:
             if len(self._whole([begun])[0].ids) >= self._kept:
                 return begun
             characters = 4 * len(begun)

@@ -12,7 +12,7 @@ import pytest
 tokenizers = pytest.importorskip("tokenizers")
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from mirrorkit.text.long_texts import SHORTEST, beginning, can_be_shortened
+from mirrorkit.text.long_texts import BEFORE_MARKS, BEFORE_SPACES, SHORTEST, beginning, places_of
 from mirrorkit.text.tokenizer import Tokenizer
 
 SAMPLE = (
@@ -25,8 +25,10 @@ WORDS = SAMPLE.split(" ")
 
 def texts() -> Iterator[str]:
     rng = random.Random(0)
-    for separator in (" ", "  ", "\n", " \u0301", " \u00a0"):
+    for separator in (" ", "  ", "\n", " \u0301", " \u00a0", ",", "。", "!\u0301", ";\u0338", "，", "\t", "?"):
         yield separator.join(rng.choice(WORDS) for _ in range(8_000))
+    yield "漢字。かな、" * 4_000
+    yield "ΣΊΣΥΦΟΣ,ab;" * 2_000
     yield "x" * 20_000 + " and more" * 500
     yield "漢" * 20_000
     yield " " * 20_000 + "end"
@@ -68,7 +70,7 @@ def trained(kind: str) -> Any:
 @pytest.mark.parametrize("kind", ["WordPiece", "BPE", "Unigram"])
 def test_the_ids_are_those_of_the_whole_text(tmp_path: Path, kind: str, length: int) -> None:
     backend = trained(kind)
-    assert can_be_shortened(backend)
+    assert places_of(backend) is (BEFORE_MARKS if kind == "WordPiece" else BEFORE_SPACES)
     backend.save(str(tmp_path / "tokenizer.json"))
     made = Tokenizer(tmp_path / "tokenizer.json", length)
     backend.enable_truncation(length)
@@ -86,6 +88,14 @@ def test_of_a_text_of_ten_megabytes_only_the_beginning_is_tokenised(tiny: Path) 
     assert len(made._shortened(text)) < 5000
 
 
+def test_of_ten_megabytes_without_a_blank_too(tiny: Path) -> None:
+    made = Tokenizer(tiny / "tokenizer.json", 256)
+    assert places_of(made._backend) is BEFORE_MARKS
+    for text in ("ab," * 3_000_000, "漢字。" * 3_000_000):
+        assert len(made.ids_of(text)) == 256
+        assert len(made._shortened(text)) < 5000
+
+
 def test_what_could_look_further_is_left_whole() -> None:
     for change in (
         lambda t: setattr(t, "pre_tokenizer", pre_tokenizers.Metaspace(split=False)),
@@ -97,12 +107,18 @@ def test_what_could_look_further_is_left_whole() -> None:
     ):
         backend = trained("WordPiece")
         change(backend)
-        assert not can_be_shortened(backend)
+        assert places_of(backend) is None
+    backend = trained("WordPiece")
+    backend.add_tokens(["a,b"])
+    assert places_of(backend) is BEFORE_SPACES
 
 
 def test_where_a_text_may_end() -> None:
-    assert beginning("one two three", 1) == "one"
-    assert beginning("one two three", 4) == "one two"
-    assert beginning("one, two three", 1) == "one, two"
-    assert beginning("one two three", 8) is None
-    assert beginning("漢字", 1) is None
+    assert beginning("one two three", 1, BEFORE_SPACES) == "one"
+    assert beginning("one two three", 4, BEFORE_SPACES) == "one two"
+    assert beginning("one, two three", 1, BEFORE_SPACES) == "one, two"
+    assert beginning("one two three", 8, BEFORE_SPACES) is None
+    assert beginning("漢字", 1, BEFORE_SPACES) is None
+    assert beginning("one, two three", 1, BEFORE_MARKS) == "one"
+    assert beginning("漢字。漢字", 1, BEFORE_MARKS) == "漢字"
+    assert beginning("漢字漢字", 1, BEFORE_MARKS) is None
