@@ -16,6 +16,8 @@ from mirrorkit.formats import fields
 from mirrorkit.formats.files import sha256_of
 from mirrorkit.formats.json_file import check_version, read_json
 from mirrorkit.formats.plain import from_plain, plain
+from mirrorkit.formats.usage import SIMILARITIES
+from mirrorkit.paths import size_of
 
 KIND = "mirrorkit-vectors"
 SCHEMA_VERSION = 1
@@ -82,6 +84,7 @@ def read_record(vectors: Path) -> VectorsRecord:
 def _inside(vectors: Path) -> Any:
     parquet = require("pyarrow.parquet", extra="parquet")
     with foreign(CorpusError, f"{vectors}: cannot be read as parquet"):
+        size_of(vectors)  # arrow would wait for a pipe
         metadata = parquet.read_schema(vectors).metadata or {}
     if KEY not in metadata:
         raise CorpusError(f"{vectors}: its metadata does not say what made these vectors")
@@ -116,5 +119,7 @@ def _check(record: VectorsRecord) -> None:
         raise ValueError("canaries: NaN or infinity in a vector")
     if any(len(text) > fields.LONGEST_TEXT for text in (record.prompt, *(c.text for c in record.canaries))):
         raise ValueError(f"a text is longer than {fields.LONGEST_TEXT} characters")
+    if record.similarity not in SIMILARITIES:
+        raise ValueError(f"similarity {fields.shown(record.similarity)} must be one of {', '.join(SIMILARITIES)}")
     if record.truncate_dim is not None and record.truncate_dim < 1:
         raise ValueError(f"truncate_dim must be at least 1, is {record.truncate_dim}")

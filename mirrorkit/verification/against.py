@@ -67,11 +67,10 @@ class Agreement:
 
     def lines(self) -> list[str]:
         """Return what a person wants to read of it."""
-        known = "the same fingerprint" if self.fingerprint == self.recorded_fingerprint else "another fingerprint"
+        same = self.fingerprint == self.recorded_fingerprint
+        known = "the same fingerprint as" if same else "another fingerprint than"
         variants = f"{self.recorded_variant} then, {self.variant} now"
-        head = f"{self.verdict.value}: {self.bundle} has {known} as the encoder of {self.vectors} ({variants})"
-        if self.fingerprint != self.recorded_fingerprint:
-            head = head.replace(" as the encoder", " than the encoder")
+        head = f"{self.verdict.value}: {self.bundle} has {known} the encoder of {self.vectors} ({variants})"
         if self.cosine_min is None:
             return [head, f"vectors of {self.recorded_dim} numbers there, {self.dim} here"]
         figures = (

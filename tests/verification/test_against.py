@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,9 @@ def test_a_record_that_says_nothing_of_these_vectors(bundle: Path, texts: Path, 
     (tmp_path / "noise.parquet").write_bytes(b"noise")
     with pytest.raises(CorpusError, match="cannot be read as parquet"):
         check_vectors(bundle, tmp_path / "noise.parquet")
+    os.mkfifo(tmp_path / "pipe.parquet")
+    with pytest.raises(CorpusError, match="is not a file"):
+        check_vectors(bundle, tmp_path / "pipe.parquet")
     for old, new, said in SPOILT:
         assert old in text
         record.write_text(text.replace(old, new, 1), encoding="utf-8")
@@ -145,6 +149,7 @@ SPOILT = [
     ('"kind": "mirrorkit-vectors"', '"kind": 1', "kind must be"),
     ('"schema_version": 1', '"schema_version": 99', "upgrade mirrorkit"),
     ('"max_length": ', '"max_length": 1e30, "x": ', "max_length must be"),
+    ('"similarity": "cosine"', '"similarity": "jaccard"', "similarity .* must be one of cosine, "),
     ('"truncate_dim": null', '"truncate_dim": -1', "truncate_dim must be at least 1"),
     ('"vector": [', '"vector": [1.0,', "vectors of one length"),
     ('"vector": [', '"vector": [1e999,', "NaN|one length|readable"),

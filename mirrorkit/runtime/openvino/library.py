@@ -143,7 +143,7 @@ def compile_graph(source: Any, file: Path, device: str, precision: Precision, hi
         else:
             handle = core().compile_model(source, name, settings)
         told = str(handle.get_property("INFERENCE_PRECISION_HINT").to_string())
-    except Exception as err:  # as above
+    except Exception as err:  # OpenVINO's errors have no common base
         raise BundleError(f"{file}: cannot be opened by OpenVINO {version()} ({reason(err)})") from err
     held(handle)
     if told != _HINT[precision]:
@@ -156,7 +156,7 @@ def exported(handle: Any) -> bytes | None:
     try:
         found = handle.export_model()
         return bytes(found if isinstance(found, bytes) else found.getvalue())  # as releases before 2026 give it
-    except Exception as err:  # as above
+    except Exception as err:  # OpenVINO's errors have no common base
         log.info("OpenVINO: a compiled graph cannot be kept (%s)", reason(err))
         return None
 
