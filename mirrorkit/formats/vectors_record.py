@@ -67,6 +67,10 @@ def read_record(vectors: Path) -> VectorsRecord:
     Raises CorpusError where there is none, where it is malformed, and where it is of other vectors.
     """
     if vectors.suffix == ".parquet":
+        try:
+            size_of(vectors)  # arrow would wait for a pipe
+        except OSError as err:
+            raise CorpusError(f"{vectors}: cannot be read ({err.strerror or err})") from err
         return _parsed(vectors, _inside(vectors))
     file = beside(vectors)
     if not file.exists():
@@ -84,7 +88,6 @@ def read_record(vectors: Path) -> VectorsRecord:
 def _inside(vectors: Path) -> Any:
     parquet = require("pyarrow.parquet", extra="parquet")
     with foreign(CorpusError, f"{vectors}: cannot be read as parquet"):
-        size_of(vectors)  # arrow would wait for a pipe
         metadata = parquet.read_schema(vectors).metadata or {}
     if KEY not in metadata:
         raise CorpusError(f"{vectors}: its metadata does not say what made these vectors")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mirrorkit.errors import ConfigError, CorpusError
-from mirrorkit.text.packed import SUFFIXES, Unpacked, packing_in, packing_of
+from mirrorkit.text.packed import SUFFIXES, Raw, Unpacked, packing_in, packing_of
 
 HEAD = 1 << 16  # bytes that tell what a file is
 
@@ -141,22 +141,7 @@ class Hashed(io.RawIOBase):
         super().close()
 
 
-class _Raw(io.RawIOBase):
-    """A stream that is read from another one."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        if not self.closed:
-            self._inner.close()
-        super().close()
-
-
-class _Joined(_Raw):
+class _Joined(Raw):
     """Bytes that were read already, and the rest of their stream."""
 
     def __init__(self, head: bytes, rest: IO[bytes] | io.RawIOBase | io.BufferedReader) -> None:
@@ -171,7 +156,7 @@ class _Joined(_Raw):
         return len(chunk)
 
 
-class _Recoded(_Raw):
+class _Recoded(Raw):
     """Text of another encoding as UTF-8."""
 
     def __init__(self, inner: io.BufferedReader, name: str, encoding: str) -> None:

@@ -66,15 +66,11 @@ def refuse_bomb(file: Path, name: str) -> None:
                 pass
 
 
-class Unpacked(io.RawIOBase):
-    """What a packed stream unpacks to; refused where it swells as no text does, as is made to fill memory or disks.
+class Raw(io.RawIOBase):
+    """A stream that is read from another one."""
 
-    `stored` tells how many packed bytes there are: of the whole file, or where that is not known those read so far.
-    """
-
-    def __init__(self, stream: io.BufferedReader, name: str, packing: str, stored: Callable[[], int]) -> None:
-        self._inner = _unpacker(packing, stream)
-        self._name, self._packing, self._stored, self._size = name, packing, stored, 0
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
 
     def readable(self) -> bool:
         return True
@@ -83,6 +79,17 @@ class Unpacked(io.RawIOBase):
         if not self.closed:
             self._inner.close()
         super().close()
+
+
+class Unpacked(Raw):
+    """What a packed stream unpacks to; refused where it swells as no text does, as is made to fill memory or disks.
+
+    `stored` tells how many packed bytes there are: of the whole file, or where that is not known those read so far.
+    """
+
+    def __init__(self, stream: io.BufferedReader, name: str, packing: str, stored: Callable[[], int]) -> None:
+        super().__init__(_unpacker(packing, stream))
+        self._name, self._packing, self._stored, self._size = name, packing, stored, 0
 
     def readinto(self, buffer: Any) -> int:
         try:
