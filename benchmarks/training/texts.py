@@ -38,7 +38,7 @@ class Strings:
 def gather(asked: Path | None, *, large: bool) -> Strings:
     """Return the distinct strings at hand: of the file asked for, else those beside the checkout, else the demo's."""
     if asked is not None:
-        return Strings(load_corpus(asked).texts, asked.name)
+        return Strings(list(load_corpus(asked).texts), asked.name)
     there = [file for file in ((DEFAULT_CORPUS, PLAIN) if large else (DEFAULT_CORPUS,)) if file.is_file()]
     if not there:
         print(f"{DEFAULT_CORPUS} is not there: measuring on the demo corpus", file=sys.stderr)

@@ -22,16 +22,54 @@ LONGEST_LINE = 1 << 20  # bytes; a longer one means a file of another kind
 LONGEST_DOCUMENT = 1 << 26  # bytes; more is no document but a dump of many
 HEAD_ROWS = 200  # of a table, to choose the column by
 _BATCH = 4096  # rows
+_READ = 1 << 14  # bytes of lines that are taken at once; fewer where a pipe has no more
 _ARRAY = re.compile(r"\s*\[\s*(?=[{\"])")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _CHUNK = 1 << 20  # characters of JSON that are read at a time
 
 
 def lines_of(name: str, stream: io.BufferedReader, longest: int = LONGEST_LINE) -> Iterator[str]:
-    """Yield lines without their ends, split at newlines alone; raises CorpusError for what is not UTF-8 text."""
-    number = 0
-    while line := stream.readline(longest + 1):
-        number += 1
+    """Yield lines without their ends, split at newlines alone; raises CorpusError for what is not UTF-8 text.
+
+    What has come in is looked at as one block, and line by line only where it is not plain text throughout.
+    """
+    number, parts, size = 0, list[bytes](), 0
+    while True:
+        chunk = stream.read1(_READ)
+        end = chunk.rfind(b"\n") + 1
+        if chunk and not end and size + len(chunk) <= longest:  # a long line, of which more is to come
+            parts.append(chunk)
+            size += len(chunk)
+            continue
+        block = b"".join([*parts, chunk[:end] if end else chunk])
+        parts, size = [chunk[end:]], len(chunk) - end
+        if not end:
+            parts, size = [], 0
+        if block:
+            lines = _plain_lines(block, longest, first=not number)
+            yield from _checked_lines(name, number, block, longest) if lines is None else lines
+            number += block.count(b"\n")
+        if not chunk:
+            return
+
+
+def _plain_lines(block: bytes, longest: int, *, first: bool) -> list[str] | None:
+    """Return the lines of a block that ends with one; None where something is wrong with it, or may be."""
+    if b"\0" in block or len(block) > longest:
+        return None
+    try:
+        text = block.decode("utf-8-sig" if first else "utf-8")
+    except UnicodeDecodeError:
+        return None
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.rstrip("\r") for line in lines] if "\r" in text else lines
+
+
+def _checked_lines(name: str, before: int, block: bytes, longest: int) -> Iterator[str]:
+    """Yield the lines of a block, `before` which there were others; raises CorpusError for the first that is wrong."""
+    for number, line in enumerate(io.BytesIO(block), before + 1):
         if len(line) > longest:
             raise CorpusError(f"{name}, line {number}: longer than {longest} bytes; expected one string a line")
         if b"\0" in line:

@@ -19,7 +19,7 @@ from mirrorkit.extras import require
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.ragged import Floats, Ints
 from mirrorkit.training.corpus import Corpus
-from mirrorkit.training.duplicates import same_documents
+from mirrorkit.training.duplicates import LARGE, equal_to_any, same_documents
 from mirrorkit.training.pieces import has_two_crops, two_crops
 
 require("torch", extra="train")
@@ -64,22 +64,30 @@ class HeldOut:
 def hold_out(corpus: Corpus, crop: tuple[int, int], seed: int) -> tuple[HeldOut | None, Corpus]:
     """Return two crops of each of up to 200 documents, and the corpus without these and their near-duplicates.
 
-    None, and the whole corpus, where there are too few documents to tell anything.
+    None, and the whole corpus, where there are too few documents to tell anything. Of a large corpus, 200,000 strings
+    are looked at, and its near-duplicates are those equal but for case and digits.
     """
-    long = np.array([has_two_crops(text, *crop) for text in corpus.texts])
-    wanted = min(MOST, int(long.sum() * _PART))
-    if corpus.partners is not None or wanted < FEWEST:
+    if corpus.partners is not None:
         return None, corpus
-    groups = same_documents(corpus.texts)
     rng = np.random.default_rng([seed, 1])  # not the numbers that the training draws
+    sample = corpus
+    if len(corpus) > LARGE:
+        sample = corpus.take(np.sort(rng.choice(len(corpus), LARGE, replace=False))).in_memory()
+    long = np.array([has_two_crops(text, *crop) for text in sample.texts])
+    wanted = min(MOST, int(long.sum() * _PART))
+    if wanted < FEWEST:
+        return None, corpus
+    groups = same_documents(sample.texts)
     own = np.flatnonzero(long & (np.bincount(groups, minlength=len(groups))[groups] == 1))
     drawn = np.sort(rng.choice(own, min(wanted, len(own)), replace=False))
-    found = [two_crops(corpus.texts[i], *crop, rng.random(5).tolist()) for i in drawn.tolist()]
+    found = [two_crops(sample.texts[i], *crop, rng.random(5).tolist()) for i in drawn.tolist()]
     pairs = [pair for pair in found if pair]
     if len(pairs) < FEWEST:
         return None, corpus
     rest = np.setdiff1d(np.arange(len(corpus)), drawn)
-    return HeldOut([pair[0] for pair in pairs], [pair[1] for pair in pairs]), corpus.take(rest.tolist())
+    if sample is not corpus:
+        rest = np.flatnonzero(~equal_to_any(corpus.texts, (sample.texts[i] for i in drawn.tolist())))
+    return HeldOut([pair[0] for pair in pairs], [pair[1] for pair in pairs]), corpus.take(rest)
 
 
 def weights_of(encoder: SentenceEncoder) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from mirrorkit.errors import ConfigError, CorpusError
 from mirrorkit.paths import is_there
 from mirrorkit.text.files import Source, source_of
 from mirrorkit.text.memory import memory_records
+from mirrorkit.text.ragged import Ints
 from mirrorkit.text.readers import TextSource
 from mirrorkit.text.reading import Reading
+from mirrorkit.text.stored import IN_MEMORY, Store, StoredTexts
 from mirrorkit.text.strings import replace_surrogates
 from mirrorkit.text.understood import understood
 from mirrorkit.text.units import Record, Unit, as_unit, divided
@@ -27,8 +29,8 @@ log = logging.getLogger(__name__)
 class Corpus:
     """Strings, or pairs of strings that mean the same, and what is known of where they came from."""
 
-    texts: list[str]
-    partners: list[str] | None  # the known positive of each text; None: its own altered copy is the positive
+    texts: Sequence[str]  # a list, or of a corpus of more than `IN_MEMORY` characters on disk
+    partners: Sequence[str] | None  # the known positive of each text; None: its own altered copy is the positive
     name: str
     sha256: str  # of the file's bytes, or of the strings where there was no file
     size: int  # of the file, in bytes
@@ -39,18 +41,26 @@ class Corpus:
     skipped: tuple[str, ...] = ()  # files of a folder that were not read, each with the reason
     in_order: bool = True  # neighbours in the file are neighbours here
     understood: str = ""  # what the file was taken for and what was found in it, in a line for people
-    negatives: list[str] | None = None  # of each known pair, a text that does not mean the same
+    negatives: Sequence[str] | None = None  # of each known pair, a text that does not mean the same
 
     def __len__(self) -> int:
         return len(self.texts)
 
-    def take(self, rows: Iterable[int]) -> Corpus:
+    def take(self, rows: Ints) -> Corpus:
         """Return the corpus with these rows alone."""
-        kept = list(rows)
         partners, negatives = (
-            None if column is None else [column[i] for i in kept] for column in (self.partners, self.negatives)
+            None if column is None else _taken(column, rows) for column in (self.partners, self.negatives)
         )
-        return replace(self, texts=[self.texts[i] for i in kept], partners=partners, negatives=negatives)
+        return replace(self, texts=_taken(self.texts, rows), partners=partners, negatives=negatives)
+
+    def in_memory(self) -> Corpus:
+        """Return the corpus with its strings in lists."""
+        partners, negatives = (None if column is None else list(column) for column in (self.partners, self.negatives))
+        return replace(self, texts=list(self.texts), partners=partners, negatives=negatives)
+
+
+def _taken(column: Sequence[str], rows: Ints) -> Sequence[str]:
+    return column.take(rows) if isinstance(column, StoredTexts) else [column[i] for i in rows.tolist()]
 
 
 @dataclass
@@ -77,9 +87,10 @@ def load_corpus(
 
     `unit` says what a string is: line, sentence, paragraph or document (a whole file of plain text, a whole field of
     csv, json and parquet); None is document for a folder and line for all else, which leaves fields whole as well.
-    White space is folded, blank rows are skipped and counted, repeated rows dropped unless `keep_repeats`. `limit`
-    keeps that many rows, drawn evenly from the whole file in memory that grows with `limit` alone. `text_column` is a
-    column's name or 1-based number, two of them with a comma for `pairs`, and a third where each pair has a negative.
+    White space is folded, blank rows are skipped and counted, repeated rows dropped unless `keep_repeats`. Strings of
+    more than `IN_MEMORY` characters together lie in a file of the folder for temporary files. `limit` keeps that many
+    rows, drawn evenly from the whole corpus in memory that grows with `limit` alone. `text_column` is a column's name
+    or 1-based number, two of them with a comma for `pairs`, and a third where each pair has a negative.
 
     Raises CorpusError, naming file and line, for what cannot be read and for fewer than 2 distinct strings.
     """
@@ -105,17 +116,21 @@ def load_corpus(
         source = TextSource("strings in memory", reading, width)
         rows = _from_memory(corpus, source)
     cleaned = _clean(rows if piece is Unit.LINE else divided(rows, piece), counts)
-    kept, repeats = _sample(cleaned, limit, keep_repeats, seed) if limit else _distinct(cleaned, keep_repeats)
-    distinct = len(set(kept))
+    if limit:
+        kept, repeats = _sample(cleaned, limit, keep_repeats, seed)
+        found, distinct = _columns(kept, width), len(set(kept))
+    else:
+        found, repeats = _distinct(cleaned, width, keep_repeats)
+        distinct = _at_most_two(zip(*found, strict=True))
     if distinct < 2:
         smaller = "; of one document, `unit=paragraph` makes many" if piece is Unit.DOCUMENT and distinct else ""
         raise CorpusError(
             f"{source.name}: {distinct or 'no'} usable string; training needs at least 2 distinct ones{smaller}"
         )
-    found = Corpus(
-        texts=[row[0] for row in kept],
-        partners=[row[1] for row in kept] if pairs else None,
-        negatives=[row[2] for row in kept] if width > 2 else None,
+    result = Corpus(
+        texts=found[0],
+        partners=found[1] if pairs else None,
+        negatives=found[2] if width > 2 else None,
         name=source.name,
         sha256=source.sha256,
         size=source.size,
@@ -125,10 +140,10 @@ def load_corpus(
         unit=piece,
         skipped=tuple(source.skipped),
         in_order=limit is None,
-        understood=understood(source, counts.rows, counts.blank, repeats, sample=len(kept) if limit else None),
+        understood=understood(source, counts.rows, counts.blank, repeats, sample=len(found[0]) if limit else None),
     )
-    log.info("%s", found.understood)
-    return found
+    log.info("%s", result.understood)
+    return result
 
 
 def _width(corpus: Given, columns: tuple[str, ...] | None) -> int:
@@ -165,8 +180,11 @@ def _from_memory(corpus: Iterable[Any], source: TextSource) -> Iterator[Record]:
 
 
 def _clean(rows: Iterable[Record], counts: _Counts) -> Iterator[Record]:
-    for row in rows:
-        counts.rows += 1
+    for counts.rows, row in enumerate(rows, 1):
+        # No white space but the blank is printable, and a lone surrogate is not: most texts need no second look.
+        if len(row) == 1 and (text := row[0]) and text.isprintable() and "  " not in text and text == text.strip(" "):
+            yield row
+            continue
         folded = tuple(" ".join(replace_surrogates(text).split()) for text in row)
         if all(folded):
             yield folded
@@ -174,15 +192,55 @@ def _clean(rows: Iterable[Record], counts: _Counts) -> Iterator[Record]:
             counts.blank += 1
 
 
-def _distinct(rows: Iterable[Record], keep_repeats: bool) -> tuple[list[Record], int]:
-    if keep_repeats:
-        return list(rows), 0
-    distinct: dict[Record, None] = {}
-    count = 0
-    for row in rows:
+def _distinct(rows: Iterable[Record], width: int, keep_repeats: bool) -> tuple[list[Sequence[str]], int]:
+    """Return the columns of the distinct rows, or of all of them, and how many were left out.
+
+    Once they are too many for memory they go to disk, where a row is known by its hash.
+    """
+    held: list[Record] = []
+    seen: set[Record] = set()
+    size = count = 0
+    rest = iter(rows)
+    for row in rest:
         count += 1
-        distinct[row] = None
-    return list(distinct), count - len(distinct)
+        if not keep_repeats:
+            if row in seen:
+                continue
+            seen.add(row)
+        held.append(row)
+        size += sum(map(len, row))
+        if size > IN_MEMORY:
+            break
+    else:
+        return _columns(held, width), count - len(held)
+    already = count - len(held)
+    seen.clear()
+    store = Store(width)
+    store.add(_emptied(held))
+    store.add(rest)
+    columns, repeats = store.columns(repeats=keep_repeats)
+    return list(columns), already + repeats
+
+
+def _emptied(rows: list[Record]) -> Iterator[Record]:
+    """Yield the rows and forget them, so that they never lie in two places."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
+
+
+def _columns(rows: Sequence[Record], width: int) -> list[Sequence[str]]:
+    return [[row[i] for row in rows] for i in range(width)]
+
+
+def _at_most_two(rows: Iterable[Record]) -> int:
+    """Return how many of the rows differ, 2 for two and more."""
+    seen: set[Record] = set()
+    for row in rows:
+        seen.add(row)
+        if len(seen) == 2:
+            break
+    return len(seen)
 
 
 def _sample(rows: Iterable[Record], limit: int, keep_repeats: bool, seed: int) -> tuple[list[Record], int]:

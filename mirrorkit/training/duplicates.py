@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ from mirrorkit.text.ragged import Ints
 
 _Hashes = npt.NDArray[np.uint64]
 
+LARGE = (
+    200_000  # texts; of more, near-duplicates are those equal but for case and digits, or only so many are looked at
+)
 _WINDOW = 16  # bytes of a run, about three words
 _BANDS, _ROWS = 6, 4  # of the MinHash signature: documents that share 90 % of their runs meet with 99.8 %
 _ALIKE = 0.7  # share of the signature that must agree
@@ -48,6 +51,12 @@ def equal_documents(texts: Sequence[str]) -> Ints:
     """Return a number for each text, [len(texts)], equal for texts that are equal but for case and digits."""
     numbers: dict[bytes, int] = {}
     return np.array([numbers.setdefault(_plain(text), i) for i, text in enumerate(texts)], dtype=np.int64)
+
+
+def equal_to_any(texts: Sequence[str], some: Iterable[str]) -> npt.NDArray[np.bool_]:
+    """Tell of each text whether it is one of `some` but for case and digits, [len(texts)], holding `some` alone."""
+    wanted = {_plain(text) for text in some}
+    return np.fromiter((_plain(text) in wanted for text in texts), dtype=np.bool_, count=len(texts))
 
 
 def _plain(text: str) -> bytes:

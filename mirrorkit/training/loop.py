@@ -19,6 +19,7 @@ from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
 from mirrorkit.training.loss import nt_xent, ranking
+from mirrorkit.training.order import Order
 from mirrorkit.training.own import MakeViews, OwnLoss, own_loss
 from mirrorkit.training.pairs import PairMaker, Pairs
 from mirrorkit.training.passes import Budget, gradients, plan_memory
@@ -77,7 +78,9 @@ def train(
         fused=target.type != "mps",
     )
     scaler = torch.amp.GradScaler(target.type, enabled=dtype == torch.float16)
-    schedule = Schedule(recipe, len(corpus), lambda seconds: ranks.firsts(seconds, target))
+    schedule = Schedule(
+        recipe, Order(len(corpus), recipe.batch_size, seed), lambda seconds: ranks.firsts(seconds, target)
+    )
     watch = Watch(schedule, progress or Silent())
     with watch.tokenising():
         pairs = PairMaker(corpus, recipe, make_views)
@@ -93,10 +96,10 @@ def train(
         recomputing(encoder, on=gradient_checkpointing),
         checkpoint.guarded(),
     ):
-        for steps in schedule.epochs():
+        for steps in schedule.draws():
             state.begin_draw()
             with watch.tokenising():
-                draw = _draw(encoder, corpus, pairs, recipe, steps, rng, part=steps < schedule.steps_per_epoch)
+                draw = _draw(encoder, pairs, recipe, schedule.order.draw(schedule.done, steps, rng), steps, rng)
             if budget is None:
                 lengths = [draw.views.lengths[draw.both(ranks.share(rows))] for rows in draw.batches]
                 budget = plan_memory(
@@ -137,7 +140,7 @@ def train(
     encoder.eval()
     assert budget is not None  # a run has a step
     stats = watch.stats(target, dtype, budget, ranks.count)
-    _check_sound(encoder, corpus.texts[:8])
+    _check_sound(encoder, list(corpus.texts[:8]))
     return stats
 
 
@@ -200,16 +203,8 @@ def _norm(encoder: SentenceEncoder) -> float:
 
 
 def _draw(
-    encoder: SentenceEncoder,
-    corpus: Corpus,
-    pairs: PairMaker,
-    recipe: Recipe,
-    steps: int,
-    rng: np.random.Generator,
-    *,
-    part: bool,
+    encoder: SentenceEncoder, pairs: PairMaker, recipe: Recipe, used: Ints, steps: int, rng: np.random.Generator
 ) -> _Draw:
-    used = _rows(len(corpus), steps * recipe.batch_size if part else None, rng)
     drawn = pairs.draw(used, rng)
     views, labels = tokenise_views(encoder, drawn, recipe, rng)
     each = 2 if drawn.negatives is None else 3
@@ -223,13 +218,6 @@ def _check_sound(encoder: SentenceEncoder, texts: list[str]) -> None:
         raise TrainingError(
             "the last step broke the weights (NaN or infinity); lower `learning_rate` or use `autocast=fp32`"
         )
-
-
-def _rows(count: int, wanted: int | None, rng: np.random.Generator) -> Ints:
-    """Return the rows of an epoch: all of them, or an even sample for a part of one."""
-    if wanted is None or wanted >= count:
-        return np.arange(count)
-    return np.sort(rng.choice(count, wanted, replace=False))
 
 
 def tokenise_views(

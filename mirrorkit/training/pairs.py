@@ -10,7 +10,7 @@ import numpy as np
 from mirrorkit.errors import ConfigError
 from mirrorkit.text.ragged import Ints
 from mirrorkit.training.corpus import Corpus
-from mirrorkit.training.duplicates import same_documents
+from mirrorkit.training.duplicates import LARGE, same_documents
 from mirrorkit.training.own import MakeViews, two_views
 from mirrorkit.training.pieces import two_crops, two_sentences
 from mirrorkit.training.recipes import Recipe
@@ -28,7 +28,10 @@ class Pairs:
 
 
 class PairMaker:
-    """Makes the pairs of one epoch after another; what is the same in every epoch is done once."""
+    """Makes the pairs of one draw after another; what is the same in all of them is done once.
+
+    Near-duplicates are found in the whole corpus, and of a large one among the strings of each draw.
+    """
 
     def __init__(self, corpus: Corpus, recipe: Recipe, make: MakeViews | None = None) -> None:
         self._corpus = corpus
@@ -45,7 +48,9 @@ class PairMaker:
         self._views = settled(recipe.views, self._crop, corpus.texts)
         if self._views is Views.ADJACENT and not corpus.in_order:
             raise ConfigError("views adjacent: a sample has no neighbours; give no `limit`")
-        self._same = same_documents(corpus.texts) if self._views is not Views.IDENTITY else None
+        self._same = None
+        if self._views is not Views.IDENTITY and len(corpus) <= LARGE:
+            self._same = same_documents(corpus.texts)
 
     def draw(self, rows: Ints, rng: np.random.Generator) -> Pairs:
         """Return new pairs for these rows of the corpus; `rng` alone decides what they are."""
@@ -54,7 +59,7 @@ class PairMaker:
         if self._make is not None:
             made = [two_views(self._make, text, rng) for text in own]
             return Pairs([pair[0] for pair in made], [pair[1] for pair in made], None)
-        if self._same is None:
+        if self._views is Views.IDENTITY:
             partners, negatives = (
                 None if column is None else [column[i] for i in rows.tolist()]
                 for column in (self._corpus.partners, self._corpus.negatives)
@@ -62,13 +67,17 @@ class PairMaker:
             return Pairs(own, own if partners is None else partners, None, negatives)
         if self._views is Views.ADJACENT:
             next_to = np.where(rows + 1 < len(texts), rows + 1, rows - 1)
-            groups = np.concatenate([self._same[rows], self._same[next_to]])
-            return Pairs(own, [texts[i] for i in next_to.tolist()], groups)
+            neighbours = [texts[i] for i in next_to.tolist()]
+            return Pairs(own, neighbours, self._families(np.concatenate([rows, next_to]), own + neighbours))
         draws = rng.random((len(own), 5)).tolist()
         cut = two_sentences if self._views is Views.SENTENCE else self._two_crops
         found = [cut(text, draw) or (text, text) for text, draw in zip(own, draws, strict=True)]
-        groups = np.tile(self._same[rows], 2)
+        groups = np.tile(self._families(rows, own), 2)
         return Pairs([pair[0] for pair in found], [pair[1] for pair in found], groups)
+
+    def _families(self, rows: Ints, texts: list[str]) -> Ints:
+        """Return which of these texts are near-duplicates of one another, [len(rows)]."""
+        return same_documents(texts) if self._same is None else self._same[rows]
 
     def _two_crops(self, text: str, draws: Sequence[float]) -> tuple[str, str] | None:
         return two_crops(text, *self._crop, draws)

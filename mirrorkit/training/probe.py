@@ -15,7 +15,7 @@ import numpy as np
 from mirrorkit.text.ragged import Ints
 from mirrorkit.text.scripts import is_unspaced, words_in
 from mirrorkit.training.corpus import Corpus
-from mirrorkit.training.duplicates import equal_documents, same_documents
+from mirrorkit.training.duplicates import LARGE, equal_documents, equal_to_any, same_documents
 from mirrorkit.training.pieces import has_two_crops, two_crops
 from mirrorkit.training.view_choice import Views
 
@@ -24,9 +24,6 @@ PART = 0.05  # of the corpus
 SMALLEST = 10 * FEWEST  # strings of a corpus of which any are held out: a tenth is the most that it may lose
 ASKED = 400  # halves that look for the other one; what more would tell costs more than it is worth
 OTHERS = 1_000  # that each stands among
-LARGE = (
-    200_000  # strings; of more only so many are looked at, and near-duplicates are those equal but for case and digits
-)
 LONGEST = 120  # characters of a half that are read
 _WORDS = 6  # of a string that has two halves which say something
 _FAMILY = 0.01  # share of the corpus above which near-duplicates of one another are all trained on
@@ -59,48 +56,57 @@ def hold_out_probe(corpus: Corpus, views: Views, crop: tuple[int, int], seed: in
     if len(corpus) < SMALLEST:
         return f"{len(corpus):,} strings are too few to hold {FEWEST} out; {SMALLEST:,} are needed", corpus
     rng = np.random.default_rng([seed, 2])  # not the numbers of the training, nor those of the blend
-    looked_at = np.arange(len(corpus))[-LARGE:]
-    if len(corpus) > LARGE and views is not Views.ADJACENT:
-        looked_at = np.sort(rng.choice(len(corpus), LARGE, replace=False))
-    kinds = np.full(len(corpus), _NONE, dtype="<U20")
-    kinds[looked_at] = _kinds(corpus, looked_at, crop)
+    sample, groups = _looked_at(corpus, views, rng)
+    kinds = np.array(_kinds(sample, crop))
     task, fit = max(
-        ((str(task), np.flatnonzero(kinds == task)) for task in np.unique(kinds[looked_at])),
-        key=lambda each: len(each[1]),
+        ((str(task), np.flatnonzero(kinds == task)) for task in np.unique(kinds)), key=lambda each: len(each[1])
     )
     if task in (_HALVES, _CROPS):  # a sentence and a document can be asked for together
         fit = np.flatnonzero((kinds == _HALVES) | (kinds == _CROPS))
     wanted = int(np.clip(PART * len(corpus), FEWEST, MOST))
     if task == _NONE or len(fit) < SMALLEST:
-        return f"only {len(fit) if task != _NONE else 0:,} of {len(corpus):,} strings have two halves", corpus
-    groups = (same_documents if len(corpus) <= LARGE else equal_documents)(corpus.texts)
+        return f"only {len(fit) if task != _NONE else 0:,} of {len(sample):,} strings have two halves", corpus
     sizes = np.bincount(groups, minlength=len(groups))
     firsts = fit[np.unique(groups[fit], return_index=True)[1]]  # one of each family of near-duplicates
-    firsts = firsts[sizes[groups[firsts]] <= max(1, _FAMILY * len(corpus))]
+    firsts = firsts[sizes[groups[firsts]] <= max(1, _FAMILY * len(sample))]
     order = np.sort(firsts)[::-1] if views is Views.ADJACENT else rng.permutation(firsts)
     held, rest = order[:wanted], order[wanted:]
     if len(held) < FEWEST:
         return f"{len(firsts):,} different strings are too few to hold {FEWEST} out", corpus
     asked = held[:ASKED]
     others = np.concatenate([held[ASKED:], rest])[: max(0, OTHERS + 1 - len(asked))]
-    made = [_halves(corpus, int(i), crop, rng) for i in np.concatenate([asked, others])]
-    kept = np.flatnonzero(~np.isin(groups, groups[held]))
+    made = [_halves(sample, int(i), crop, rng) for i in np.concatenate([asked, others])]
+    if sample is corpus:
+        out = np.isin(groups, groups[held])
+    else:
+        out = equal_to_any(corpus.texts, (sample.texts[i] for i in held.tolist()))
+    kept = np.flatnonzero(~out)
     return Probe(
         questions=[one[0] for one in made[: len(asked)]],
         answers=[one[1] for one in made],
         task=_told(kinds[asked]),
         held_out=len(corpus) - len(kept),
-    ), corpus.take(kept.tolist())
+    ), corpus.take(kept)
+
+
+def _looked_at(corpus: Corpus, views: Views, rng: np.random.Generator) -> tuple[Corpus, Ints]:
+    """Return the strings among which some are held out, all of them unless they are many, and their families."""
+    if len(corpus) <= LARGE:
+        return corpus, same_documents(corpus.texts)
+    rows = np.arange(len(corpus))[-LARGE:]
+    if views is not Views.ADJACENT:
+        rows = np.sort(rng.choice(len(corpus), LARGE, replace=False))
+    sample = corpus.take(rows).in_memory()
+    return sample, equal_documents(sample.texts)
 
 
 _PAIRS, _CROPS, _HALVES, _SLIPS, _NONE = "known pairs", "two pieces", "two halves", "copies with a slip", ""
 
 
-def _kinds(corpus: Corpus, rows: Ints, crop: tuple[int, int]) -> list[str]:
-    texts, partners = corpus.texts, corpus.partners
-    if partners is not None:
-        return [_PAIRS if texts[i] != partners[i] else _NONE for i in rows.tolist()]
-    return [_kind(texts[i], crop) for i in rows.tolist()]
+def _kinds(corpus: Corpus, crop: tuple[int, int]) -> list[str]:
+    if corpus.partners is not None:
+        return [_NONE if text == own else _PAIRS for text, own in zip(corpus.texts, corpus.partners, strict=True)]
+    return [_kind(text, crop) for text in corpus.texts]
 
 
 def _kind(text: str, crop: tuple[int, int]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from mirrorkit.errors import ConfigError, CorpusError
+from mirrorkit.training.duplicates import LARGE
 from mirrorkit.training.pieces import has_two_crops, has_two_sentences, two_crops
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]  # of each text, special tokens included, not cut
@@ -62,20 +63,22 @@ def about(views: Views, crop: tuple[int, int], texts: Sequence[str]) -> str:
 
     Raises CorpusError where no text has room for two crops: that would be identity under another name.
     """
-    count = sum(has_two_crops(text, *crop) for text in texts)
+    sample = texts[:: max(1, len(texts) // LARGE)]
+    count = sum(has_two_crops(text, *crop) for text in sample)
     room = f"room for two crops of {crop[0]} characters"
-    if views is Views.CROP and not count:
+    if views is Views.CROP and not count and not any(has_two_crops(text, *crop) for text in texts):
         raise CorpusError(
             f"views crop: none of the {len(texts):,} strings has {room}, the longest has "
             f"{max(map(len, texts)):,}; give a smaller `crop`, a larger `unit` or `views=identity`"
         )
-    others = f"; the other {len(texts) - count:,} are their own second view" if count < len(texts) else ""
+    strings = f"{len(sample):,} strings{' looked at' * (len(sample) < len(texts))}"
+    others = f"; the other {len(sample) - count:,} are their own second view" if count < len(sample) else ""
     if views is Views.CROP:
-        return f"crop: {count:,} of {len(texts):,} strings have {room}{others}"
+        return f"crop: {count:,} of {strings} have {room}{others}"
     if views is Views.SENTENCE:
         return _about_sentences(texts)
     if views is Views.IDENTITY:
-        return f"identity: {f'{count:,} of {len(texts):,} strings have' if count else 'no string has'} {room}"
+        return f"identity: {f'{count:,} of {strings} have' if count else 'no string has'} {room}"
     return str(views)
 
 

@@ -17,7 +17,8 @@ import torch
 from mirrorkit import FinetuneResult, finetune
 from mirrorkit.assets.paths import GRADED
 from mirrorkit.errors import ConfigError, OutputError
-from mirrorkit.training import memory
+from mirrorkit.text.stored import StoredTexts
+from mirrorkit.training import corpus, memory, order, pairs
 from mirrorkit.training.stopping import Stopping
 from mirrorkit.training.watch import Watch
 
@@ -94,6 +95,25 @@ def test_killed_and_resumed_the_weights_are_those_of_the_undisturbed_run(
     assert resumed.stats.loss == undisturbed.stats.loss
     assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == list(range(1, 15))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "out"]
+
+
+@pytest.mark.parametrize("views", ["identity", "crop"])
+def test_a_large_corpus_on_disk_trains_as_in_memory_and_resumes(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, views: str
+) -> None:
+    for module in (order, pairs):
+        monkeypatch.setattr(module, "LARGE", 30)
+    monkeypatch.setattr(order, "PORTION", 16)  # two steps are drawn at once, and an epoch has five
+    settings = {"views": views, "crop": "10,30"}
+    undisturbed = run(base, None, **settings)
+    assert undisturbed.stats.steps == 14
+    out = tmp_path / "out"
+    monkeypatch.setattr(corpus, "IN_MEMORY", 100)
+    with pytest.raises(Killed):
+        run(base, out, checkpoint_every=3, progress=Halting(8, kill), **settings)
+    resumed = run(base, out, resume=True, **settings)
+    assert isinstance(resumed.corpus.texts, StoredTexts)
+    assert same(resumed, undisturbed)
 
 
 def test_a_batch_that_was_split_is_split_when_resumed(

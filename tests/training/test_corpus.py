@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from mirrorkit.errors import ConfigError, CorpusError
+from mirrorkit.text.stored import StoredTexts
+from mirrorkit.training import corpus
 from mirrorkit.training.corpus import load_corpus
 
 
@@ -38,6 +40,35 @@ def test_a_pair_is_a_repeat_only_as_a_whole(tmp_path: Path) -> None:
     corpus = load_corpus(file, pairs=True)
     assert (corpus.texts, corpus.partners) == (["a", "a", "b"], ["b", "c", "a"])
     assert corpus.repeats == 1
+
+
+@pytest.mark.parametrize("keep_repeats", [False, True])
+@pytest.mark.parametrize("most", [0, 60, 500])
+def test_a_corpus_on_disk_is_that_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, keep_repeats: bool
+) -> None:
+    lines = [f"{i % 7} größer\u3000als {'x' * (i % 5)}" for i in range(100)]
+    for name, text, width in (("c.txt", "\n".join([*lines, "", "a\u3000"]), 1), ("p.txt", "\n".join(lines), 2)):
+        rows = [line.replace("als", "||als") for line in text.split("\n")] if width > 1 else text.split("\n")
+        file = tmp_path / name
+        file.write_text("\n".join(rows), encoding="utf-8")
+        wanted = load_corpus(file, pairs=width > 1, keep_repeats=keep_repeats)
+        assert isinstance(wanted.texts, list)
+        with monkeypatch.context() as small:
+            small.setattr(corpus, "IN_MEMORY", most)
+            found = load_corpus(file, pairs=width > 1, keep_repeats=keep_repeats)
+        assert isinstance(found.texts, StoredTexts) or most == 500
+        assert found.in_memory() == wanted
+        rows_taken = np.array([3, 0, 3])
+        assert found.take(rows_taken).in_memory() == wanted.take(rows_taken)
+
+
+def test_one_string_many_times_is_refused_on_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "IN_MEMORY", 3)
+    file = tmp_path / "c.txt"
+    file.write_text("same\n" * 9, encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"c\.txt: 1 usable string"):
+        load_corpus(file)
 
 
 def test_half_a_character_is_replaced(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_the_file_of_simcse_is_read_with_its_negatives(tmp_path: Path) -> None:
     corpus = load_corpus(published(tmp_path), pairs=True, text_column="sent0,sent1,hard_neg")
     assert list(zip(corpus.texts, corpus.partners or (), corpus.negatives or (), strict=True)) == TRIPLES
     assert corpus.blank == 1  # the row without a negative
-    assert corpus.take([3, 1]).negatives == [TRIPLES[3][2], TRIPLES[1][2]]
+    assert corpus.take(np.array([3, 1])).negatives == [TRIPLES[3][2], TRIPLES[1][2]]
     assert load_corpus(TRIPLES, pairs=True).negatives == corpus.negatives
     assert load_corpus(published(tmp_path), pairs=True, text_column="sent0,sent1").negatives is None
     for columns in ("sent0", "sent0,sent1,hard_neg,sent0"):
@@ -77,7 +77,7 @@ def test_loss_and_gradient_are_those_of_sentence_transformers(
 
     recipe = Recipe(span_mask=0, max_length=64, temperature=temperature)
     corpus, rng = load_corpus(TRIPLES, pairs=True), np.random.default_rng(0)
-    draw = _draw(encoder, corpus, PairMaker(corpus, recipe), recipe, 1, rng, part=False)
+    draw = _draw(encoder, PairMaker(corpus, recipe), recipe, np.arange(len(corpus)), 1, rng)
     (rows,) = draw.batches
     own = draw.both(rows)
     labels = draw.labels_of(rows, encoder.device)

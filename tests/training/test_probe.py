@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ def sentence(i: int) -> str:
     )
 
 
-def corpus(texts: list[str]) -> Corpus:
+def corpus(texts: Sequence[str]) -> Corpus:
     return load_corpus(texts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mirrorkit.training import schedule as module
+from mirrorkit.training.order import Order
 from mirrorkit.training.recipes import Recipe
 from mirrorkit.training.schedule import Schedule, rate_factor
 
@@ -22,9 +23,9 @@ def _run(recipe: Recipe, strings: int, monkeypatch: pytest.MonkeyPatch, step_sec
     """Return the rate of each step of a run."""
     clock = _Clock()
     monkeypatch.setattr(module, "time", clock)
-    schedule = Schedule(recipe, strings)
+    schedule = Schedule(recipe, Order(strings, recipe.batch_size, 42))
     rates = []
-    for steps in schedule.epochs():
+    for steps in schedule.draws():
         assert steps > 0
         for _ in range(steps):
             if schedule.over():

@@ -6,7 +6,9 @@ import functools
 import logging
 import os
 import sys
+import threading
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 _CAPABILITY = {Precision.FP32: "FP32", Precision.BF16: "BF16", Precision.INT8: "INT8"}
 _HINT = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.INT8: "f32"}
 _LIVE: weakref.WeakSet[Any] = weakref.WeakSet()  # what a forked child would inherit
+_FIRST, _used = threading.Lock(), False
 LATENCY, THROUGHPUT = "LATENCY", "THROUGHPUT"
 
 
@@ -65,6 +68,19 @@ def core() -> Any:
             "OpenVINO does not survive a fork; start the process with spawn, or open nothing before the fork"
         )
     return found
+
+
+def first_use(run: Callable[[], object]) -> None:
+    """Call `run`, which takes a batch through a graph, unless that has been done in this process; one thread at a time.
+
+    What OpenVINO's bindings set up for their first batch they set up under a lock of their own, and let go of Python's
+    meanwhile: two threads that brought a first batch each at the same moment waited for one another for ever.
+    """
+    global _used  # noqa: PLW0603
+    with _FIRST:
+        if not _used:
+            run()
+            _used = True
 
 
 def version() -> str:

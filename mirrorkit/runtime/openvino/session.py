@@ -53,6 +53,8 @@ class OpenvinoSession:
         self._kept = kept.place_for(files, device, precision)
         self._single = _Compiled(self._open(library.LATENCY))
         self._many: _Compiled | None = None
+        one = np.ones((1, 1), dtype=np.int64)
+        library.first_use(lambda: self._run(self._single, one, one))
         shape = self._single.handle.output(POOLED).get_partial_shape()
         self.dim = int(shape[1].get_length()) if shape[1].is_static else None
 

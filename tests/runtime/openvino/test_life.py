@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ pytest.importorskip("onnx", reason="needs the export extra, to make what is run"
 
 from mirrorkit import Encoder
 from mirrorkit.errors import BundleError
-from mirrorkit.runtime.openvino import library
+from mirrorkit.runtime.openvino import library, session
 from tests.engines import lookup_bundle
 
 TEXTS = ["the cat", "a much longer text about a cat that sat on a mat", "", "dog"]
@@ -47,6 +48,25 @@ def counted(patch: pytest.MonkeyPatch) -> list[Path]:
 
     patch.setattr(library, "read", noting)
     return files
+
+
+def test_the_first_batch_of_a_process_has_no_other_beside_it(light: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two first batches at once waited for one another for ever: seen once, in a dump of the stacks."""
+    monkeypatch.setattr(library, "_used", False)
+    threads, run = list[str](), session._Compiled.run
+
+    def noting(self: Any, *batch: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return run(self, *batch)
+
+    monkeypatch.setattr(session._Compiled, "run", noting)
+    encoder = opened(light, threads=2)
+    assert threads == [threading.current_thread().name]
+    encoder.encode(TEXTS * 200)
+    assert len(threads) > 2
+    again = len(threads)
+    opened(light)
+    assert len(threads) == again
 
 
 def test_the_second_opening_takes_what_the_first_has_kept(
