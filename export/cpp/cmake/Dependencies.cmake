@@ -38,3 +38,9 @@ if(MIRRORKIT_LINK_ONNXRUNTIME)
     message(FATAL_ERROR "libonnxruntime not found: set ORT_ROOT, or build without MIRRORKIT_LINK_ONNXRUNTIME")
   endif()
 endif()
+
+# What a program in C has to link besides a static libmirrorkit.
+set(MIRRORKIT_CXX_RUNTIME stdc++)
+if("c++" IN_LIST CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
+  set(MIRRORKIT_CXX_RUNTIME c++)
+endif()
