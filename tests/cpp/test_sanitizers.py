@@ -11,12 +11,14 @@ import pytest
 from tests.bundles import bundle_of
 from tests.cpp.building import build, framed, onnxruntime_library, succeed
 from tests.cpp.families import FAMILIES
+from tests.cpp.patterns import PUBLISHED, REFUSED, SYNTAX
 from tests.cpp.strings import AWKWARD, fuzz
 
 pytestmark = pytest.mark.cpp
 
 STRINGS = 3_000  # for each tokenizer; the sanitizers make it ten times slower
 TEXT_RUNS, FILE_RUNS, MANIFEST_RUNS, GRAPH_RUNS = 100_000, 20_000, 5_000, 10_000  # inputs that libFuzzer tries
+REGEX_RUNS = 50_000
 SEED = 7
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -110,6 +112,14 @@ def test_fuzzed_manifests(bundle: Path, tmp_path_factory: pytest.TempPathFactory
     unpacked("manifests", corpus)
     fuzzer = built / "tests" / "fuzz_manifest"
     succeed([fuzzer, f"-runs={MANIFEST_RUNS}", f"-seed={SEED}", corpus], env={"TMPDIR": str(tmp_path)})
+
+
+def test_fuzzed_regular_expressions(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    built = build("fuzz", tmp_path_factory, "clang++")
+    for number, pattern in enumerate([*PUBLISHED.values(), *SYNTAX.values(), *REFUSED]):
+        (tmp_path / str(number)).write_bytes(f"{pattern}\nIt's 123 a b\r\nÜber-漢字 don'T".encode())
+    fuzzer = built / "tests" / "fuzz_regex"
+    succeed([fuzzer, f"-runs={REGEX_RUNS}", f"-seed={SEED}", "-max_len=500", "-timeout=20", tmp_path])
 
 
 def test_fuzzed_graphs(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:

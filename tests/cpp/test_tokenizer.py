@@ -82,8 +82,8 @@ def _changed(value: dict[str, Any], path: tuple[str, ...], new: object) -> dict[
         (("pre_tokenizer",), {"type": "UnicodeScripts"}, "UnicodeScripts"),
         (
             ("pre_tokenizer",),
-            {"type": "Split", "pattern": {"Regex": "a|b+"}, "behavior": "Isolated", "invert": False},
-            "a|b+",
+            {"type": "Split", "pattern": {"Regex": r"(a)\1"}, "behavior": "Isolated", "invert": False},
+            r"(a)\1",
         ),
         (("model", "type"), "WordLevel", "WordLevel"),
         (("model", "novel"), 1, "novel"),

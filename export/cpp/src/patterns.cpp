@@ -1,7 +1,7 @@
 #include "patterns.hpp"
 
 #include <array>
-#include <initializer_list>
+#include <memory>
 
 #include "error.hpp"
 #include "unicode.hpp"
@@ -83,19 +83,6 @@ Match match_gpt4(std::string_view text, std::size_t position, std::size_t digits
   return {position, spaces_but_last(text, position)};
 }
 
-// Runs of at least `least` of what `inside` accepts, or a single one that `single` accepts.
-template <typename Inside, typename Single>
-Match match_runs(std::string_view text, std::size_t position, std::size_t least, Inside inside, Single single) {
-  while (position < text.size()) {
-    std::size_t after = position, count = 0;
-    const std::size_t end = run(text, position, [&](char32_t c) { return inside(c) && ++count > 0; });
-    if (count >= least) return {position, end};
-    if (single(next(text, after))) return {position, after};
-    position = after;
-  }
-  return {position, position};
-}
-
 constexpr std::string_view gpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::string_view gpt2_grouped = R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::string_view gpt4 =
@@ -104,22 +91,12 @@ constexpr std::string_view gpt4 =
 constexpr std::string_view qwen2 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-Matcher known_regex(const std::string& regex, const std::string& name) {
-  const auto never = [](char32_t) { return false; };
-  const auto line_or_tab = [](char32_t c) { return is_line_end(c) || c == U'\t'; };
-  const auto blank = [](char32_t c) { return c == U' '; };
-  const auto runs = [](std::size_t least, auto inside, auto single) -> Matcher {
-    return [=](std::string_view text, std::size_t at) { return match_runs(text, at, least, inside, single); };
-  };
+Matcher read_regex(const std::string& regex, const std::string& name) {
   if (regex == gpt2 || regex == gpt2_grouped) return match_gpt2;
   if (regex == gpt4) return [](std::string_view text, std::size_t at) { return match_gpt4(text, at, 3); };
   if (regex == qwen2) return [](std::string_view text, std::size_t at) { return match_gpt4(text, at, 1); };
-  if (regex == R"(\s+)") return runs(1, is_space, never);
-  if (regex == R"(\s)") return runs(std::string_view::npos, never, is_space);
-  if (regex == R"(\s{2,}|[\n\r\t])") return runs(2, is_space, line_or_tab);
-  if (regex == " {2,}") return runs(2, blank, never);
-  if (regex == R"(\p{N})") return runs(std::string_view::npos, never, is_number);
-  unsupported(name + ": the regular expression " + regex + " is not known to this library");
+  const auto any = std::make_shared<const Regex>(regex, name);
+  return [any](std::string_view text, std::size_t at) { return any->find(text, at); };
 }
 
 }  // namespace
@@ -146,7 +123,7 @@ Match match_gpt2(std::string_view text, std::size_t position) {
 Matcher read_pattern(const Json& value, const std::string& name) {
   expect_keys(value, {"String", "Regex"}, name);
   if (value.size() != 1) bad_bundle(name + ": must have one of String and Regex");
-  if (value.contains("Regex")) return known_regex(string_field(value, "Regex", name), name);
+  if (value.contains("Regex")) return read_regex(string_field(value, "Regex", name), name);
   const std::string literal = string_field(value, "String", name);
   if (literal.empty()) unsupported(name + ": an empty pattern");
   return [literal](std::string_view text, std::size_t position) -> Match {

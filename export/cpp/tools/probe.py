@@ -40,12 +40,12 @@ def outputs(
     return result
 
 
-def removed(splitter: pre_tokenizers.PreTokenizer) -> set[int]:
-    """Return the code points that a splitter with behavior "removed" removes from between two letters."""
+def removed(splitter: pre_tokenizers.PreTokenizer, beside: str = "x") -> set[int]:
+    """Return the code points that a splitter with behavior "removed" removes from between two of `beside`."""
     found = set()
     for batch in batches(CODE_POINTS):
         covered = bytearray(3 * len(batch))
-        for _, (start, end) in splitter.pre_tokenize_str("".join(f"x{chr(c)}x" for c in batch)):
+        for _, (start, end) in splitter.pre_tokenize_str("".join(f"{beside}{chr(c)}{beside}" for c in batch)):
             covered[start:end] = b"\1" * (end - start)
         found |= {c for i, c in enumerate(batch) if not covered[3 * i + 1]}
     return found
@@ -94,6 +94,29 @@ def properties() -> Sets:
         "number": matches(r"\p{N}"),
         "word": set(CODE_POINTS) - spaced - standing,
     }
+
+
+# What is in none of these is unassigned, or half a character.
+CATEGORIES = [
+    *("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po"),
+    *("Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Co"),
+]
+
+
+def categories() -> tuple[Sets, Sets]:
+    """Return the code points of each general category, and of what else a class may name, as Oniguruma has them."""
+
+    def matches(pattern: str) -> set[int]:
+        return removed(pre_tokenizers.Split(Regex(pattern), behavior="removed"), beside="-")
+
+    dash = {ord("-")}  # stands between, so it cannot be told from what stands between
+    found = {name: matches(rf"\p{{{name}}}") - dash for name in CATEGORIES}
+    found["Pd"] |= dash
+    if sum(map(len, found.values())) != len(set().union(*found.values())):
+        raise AssertionError("a code point is in two general categories")
+    if matches(r"\d") != found["Nd"]:
+        raise AssertionError("a digit is not a decimal number")
+    return found, {"regex_word": matches(r"\w"), "han": matches(r"\p{Han}")}
 
 
 def mappings() -> dict[str, dict[int, str]]:

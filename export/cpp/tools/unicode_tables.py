@@ -52,6 +52,7 @@ def main(output: Path) -> None:
     flags["has_rank"] = set(ranks)
     linking = {name: clusters.pop(name) for name in ("linker", "incb_extend")}
     shift = len(clusters).bit_length()
+    categories, named = probe.categories()
     text, rows = _pool(mappings)
     parts = [
         _enum("Property", {name: 1 << bit for bit, name in enumerate(flags)}),
@@ -60,6 +61,13 @@ def main(output: Path) -> None:
         f"constexpr std::uint8_t cluster_mask = {(1 << shift) - 1};\n",
         *(f"constexpr std::uint8_t cluster_{name} = {1 << shift + bit};\n" for bit, name in enumerate(linking)),
         _two_stage("cluster", 8, _classes(clusters, linking, shift)),
+        _enum(
+            "Category",
+            {"category_unassigned": 0} | {f"category_{name.lower()}": i for i, name in enumerate(categories, 1)},
+        ),
+        "constexpr std::uint8_t category_mask = 31;\n",
+        *(f"constexpr std::uint8_t category_{name} = {32 << bit};\n" for bit, name in enumerate(named)),
+        _two_stage("category", 8, _classes(categories, named, 5)),
         _array("char16_t" if max(text) < 1 << 16 else "char32_t", "mapped_text", map(hex, text)),
         *(
             _array("Mapping", name, (f"{{{c:#x}, {start}, {length}}}" for c, start, length in rows[name]))
