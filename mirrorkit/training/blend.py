@@ -19,7 +19,8 @@ from mirrorkit.extras import require
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.ragged import Floats, Ints
 from mirrorkit.training.corpus import Corpus
-from mirrorkit.training.duplicates import LARGE, equal_to_any, same_documents
+from mirrorkit.training.duplicates import equal_to_any, same_documents
+from mirrorkit.training.large import LARGE
 from mirrorkit.training.pieces import has_two_crops, two_crops
 
 require("torch", extra="train")

@@ -11,9 +11,7 @@ from mirrorkit.text.ragged import Ints
 
 _Hashes = npt.NDArray[np.uint64]
 
-LARGE = (
-    200_000  # texts; of more, near-duplicates are those equal but for case and digits, or only so many are looked at
-)
+
 _WINDOW = 16  # bytes of a run, about three words
 _BANDS, _ROWS = 6, 4  # of the MinHash signature: documents that share 90 % of their runs meet with 99.8 %
 _ALIKE = 0.7  # share of the signature that must agree

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mirrorkit.text.ragged import Ints
-from mirrorkit.training.duplicates import LARGE
+from mirrorkit.training.large import LARGE
 
 PORTION = 20_000  # strings of a large corpus that are drawn at once: what is drawn lies in memory
 

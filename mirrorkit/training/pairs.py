@@ -10,7 +10,8 @@ import numpy as np
 from mirrorkit.errors import ConfigError
 from mirrorkit.text.ragged import Ints
 from mirrorkit.training.corpus import Corpus
-from mirrorkit.training.duplicates import LARGE, same_documents
+from mirrorkit.training.duplicates import same_documents
+from mirrorkit.training.large import LARGE
 from mirrorkit.training.own import MakeViews, two_views
 from mirrorkit.training.pieces import two_crops, two_sentences
 from mirrorkit.training.recipes import Recipe

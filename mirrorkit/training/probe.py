@@ -15,7 +15,8 @@ import numpy as np
 from mirrorkit.text.ragged import Ints
 from mirrorkit.text.scripts import is_unspaced, words_in
 from mirrorkit.training.corpus import Corpus
-from mirrorkit.training.duplicates import LARGE, equal_documents, equal_to_any, same_documents
+from mirrorkit.training.duplicates import equal_documents, equal_to_any, same_documents
+from mirrorkit.training.large import LARGE
 from mirrorkit.training.pieces import has_two_crops, two_crops
 from mirrorkit.training.view_choice import Views
 

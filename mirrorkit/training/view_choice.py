@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from mirrorkit.errors import ConfigError, CorpusError
-from mirrorkit.training.duplicates import LARGE
+from mirrorkit.training.large import LARGE
 from mirrorkit.training.pieces import has_two_crops, has_two_sentences, two_crops
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]  # of each text, special tokens included, not cut

@@ -17,6 +17,7 @@ from mirrorkit.formats.model_folder import ModelLayout, Pooling
 from mirrorkit.formats.model_safety import check_model_folder
 from mirrorkit.formats.usage import Usage
 from mirrorkit.runtime.session import HIDDEN, POOLED, Signature
+from mirrorkit.verification.native_tokenizer import alike_tokens, not_read
 from mirrorkit.verification.problem import Problem, Severity, Stage
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -249,6 +250,16 @@ def _triton(c: Contents) -> Iterator[Finding]:
     yield NOTE, "takes token ids: tokenise first, with tokenizer.json"
 
 
+def _libmirrorkit(c: Contents) -> Iterator[Finding]:
+    if not c.ours:
+        yield WARNING, "opens bundles alone: export the model"
+        return
+    for what in not_read(c.json("tokenizer.json")):
+        yield WARNING, f"does not know {what} of tokenizer.json, and so does not open the bundle"
+    if alike := alike_tokens(c.folder / "tokenizer.json"):
+        yield WARNING, f"refuses added tokens that are one once they are normalized: {', '.join(map(repr, alike[:4]))}"
+
+
 def _missing(c: Contents, *names: str) -> Iterator[Finding]:
     for name in names:
         if not c.has(name):
@@ -266,4 +277,5 @@ _RULES: dict[str, Callable[[Contents], Iterator[Finding]]] = {
     "fastembed": _fastembed,
     "text-embeddings-inference": _text_embeddings_inference,
     "Triton": _triton,
+    "libmirrorkit": _libmirrorkit,
 }

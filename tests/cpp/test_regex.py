@@ -29,7 +29,7 @@ def texts(count: int, seed: int) -> list[str]:
         if rng.random() < 0.03:
             c = rng.randrange(1, 0x110000)
             return "x" if 0xD800 <= c < 0xE000 else chr(c)
-        return rng.choice(TELLING)
+        return str(rng.choice(TELLING))
 
     return ["".join(one() for _ in range(rng.randrange(1, 16))) for _ in range(count)]
 

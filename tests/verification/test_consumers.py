@@ -17,7 +17,10 @@ from mirrorkit.runtime.session import Port, Signature
 from mirrorkit.verification.consumers import Contents, lint, verdicts
 from mirrorkit.verification.problem import Severity, Stage
 
-CONSUMERS = ("sentence-transformers", "optimum", "transformers.js", "fastembed", "text-embeddings-inference", "Triton")
+CONSUMERS = (
+    *("sentence-transformers", "optimum", "transformers.js", "fastembed", "text-embeddings-inference", "Triton"),
+    "libmirrorkit",
+)
 INPUTS = tuple(Port(name, "tensor(int64)", AXES) for name in ("input_ids", "attention_mask"))
 HIDDEN = Port("last_hidden_state", "tensor(float)", (*AXES, 8))
 POOLED = Port("sentence_embedding", "tensor(float)", (AXES[0], 8))
