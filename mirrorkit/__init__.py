@@ -56,6 +56,8 @@ _HOME = {
     "Encoder": "mirrorkit.runtime.encoder",
     "encode_file": "mirrorkit.runtime.files.encode_file",
     "EncodeResult": "mirrorkit.runtime.files.encode_file",
+    "TextSearch": "mirrorkit.finding.search",
+    "Hit": "mirrorkit.finding.search",
     # TensorRT.
     "build_engine": "mirrorkit.exporter.tensorrt.build",
     "rebuild_engine": "mirrorkit.exporter.tensorrt.build",
@@ -115,6 +117,8 @@ if TYPE_CHECKING:
     from mirrorkit.exporter.tensorrt.build import build_engine as build_engine
     from mirrorkit.exporter.tensorrt.build import rebuild_engine as rebuild_engine
     from mirrorkit.exporter.trim.vocabulary import Trim as Trim
+    from mirrorkit.finding.search import Hit as Hit
+    from mirrorkit.finding.search import TextSearch as TextSearch
     from mirrorkit.formats.engine import EngineMismatchError as EngineMismatchError
     from mirrorkit.formats.model_folder import Pooling as Pooling
     from mirrorkit.model.encoder import SentenceEncoder as SentenceEncoder

@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "runtime.tensorrt": DATA | {"machine"},
     "runtime.openvino": DATA | {"machine", "publish"},
     "runtime.files": DATA | {"machine", "publish", "runtime.tensorrt"},
+    "finding": DATA | {"publish", "runtime"},
     "verification": DATA | {"machine", "runtime", "runtime.openvino"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "training": DATA | {"evaluation", "machine", "model", "publish"},

@@ -115,6 +115,7 @@ def test_an_example_gives_what_it_says(
     home = tmp_path / "here"
     shutil.copytree(request.getfixturevalue("made" if slow else "data"), home)
     monkeypatch.chdir(home)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setitem(BUDGETS, "quick", SMALL)  # a minute is more than it takes to see that the call works
     told: list[str] = []
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
