@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "runtime.openvino": DATA | {"machine", "publish"},
     "runtime.files": DATA | {"machine", "publish", "runtime.tensorrt"},
     "finding": DATA | {"publish", "runtime"},
+    "integrations": DATA | {"publish", "runtime"},
     "verification": DATA | {"machine", "runtime", "runtime.openvino"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "training": DATA | {"evaluation", "machine", "model", "publish"},

@@ -20,7 +20,11 @@ from mirrorkit.assets.paths import GRADED
 from tests.bench.results import bench_result
 from tests.docs.blocks import PAGES, ROOT, Block, blocks, differences, run
 
-ELSEWHERE = {"README.md": "tests/test_readme.py", "examples/README.md": "tests/test_readme.py"}
+ELSEWHERE = {
+    "README.md": "tests/test_readme.py",
+    "examples/README.md": "tests/test_readme.py",
+    "docs/integrations.md": "tests/integrations/test_page.py",
+}
 # Blocks that no test runs, and what they need that a machine may lack.
 NOT_RUN = {
     "export/triton/README.md 0": "a Triton server",
