@@ -58,6 +58,8 @@ _HOME = {
     "EncodeResult": "mirrorkit.runtime.files.encode_file",
     "TextSearch": "mirrorkit.finding.search",
     "Hit": "mirrorkit.finding.search",
+    "adapt": "mirrorkit.adapting.adapt",
+    "AdaptResult": "mirrorkit.adapting.adapt",
     # TensorRT.
     "build_engine": "mirrorkit.exporter.tensorrt.build",
     "rebuild_engine": "mirrorkit.exporter.tensorrt.build",
@@ -83,6 +85,8 @@ _HOME = {
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604  (the names are strings, ruff cannot see through the unpacking)
 
 if TYPE_CHECKING:
+    from mirrorkit.adapting.adapt import AdaptResult as AdaptResult
+    from mirrorkit.adapting.adapt import adapt as adapt
     from mirrorkit.bench.judge.compare import Comparison as Comparison
     from mirrorkit.bench.judge.compare import compare as compare
     from mirrorkit.bench.measure.processes import WorkerError as WorkerError

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "integrations": DATA | {"publish", "runtime"},
     "verification": DATA | {"machine", "runtime", "runtime.openvino"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
+    "adapting": DATA | {"evaluation", "machine", "publish", "runtime"},
     "training": DATA | {"evaluation", "machine", "model", "publish"},
     "exporter": DATA | {"machine", "model", "publish", "runtime", "verification"},
     "exporter.graph": DATA | {"model", "runtime"},

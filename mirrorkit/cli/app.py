@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from mirrorkit.cli.adapt import adapt
 from mirrorkit.cli.bench import bench
 from mirrorkit.cli.command import before_the_verb
 from mirrorkit.cli.compare import compare
@@ -48,6 +49,7 @@ app.command(rich_help_panel="Measure")(compare)
 app.command(rich_help_panel="Use")(encode)
 app.command(rich_help_panel="Use")(similarity)
 app.command(rich_help_panel="Use")(search)
+app.command(rich_help_panel="Use")(adapt)
 app.command(rich_help_panel="Deploy")(engine)
 app.command(rich_help_panel="Deploy")(triton)
 app.command(rich_help_panel="Deploy")(operators)

@@ -8,6 +8,7 @@ from typing import Any
 
 from mirrorkit.errors import BundleError
 from mirrorkit.integrations.shared import Model, needs
+from mirrorkit.runtime.hub import is_hub_id
 
 with needs("chromadb"):
     from chromadb.api.types import EmbeddingFunction
@@ -71,7 +72,15 @@ class MirrorkitEmbeddingFunction(EmbeddingFunction[Any]):  # type: ignore[misc]
 
     @staticmethod
     def build_from_config(config: dict[str, Any]) -> MirrorkitEmbeddingFunction:
-        """Open what a collection has kept; raises BundleError where the bundle is another one by now."""
+        """Open what a collection has kept; raises BundleError where the bundle is another one by now.
+
+        A bundle on the hub is not fetched on the word of a collection, which may be somebody else's.
+        """
+        if is_hub_id(str(config.get("bundle"))):
+            raise BundleError(
+                f"the collection is of {config['bundle']}, on the hub; pass "
+                "embedding_function=MirrorkitEmbeddingFunction(…) to fetch it"
+            )
         return MirrorkitEmbeddingFunction(**config)
 
     def validate_config_update(self, old_config: Mapping[str, Any], new_config: Mapping[str, Any]) -> None:

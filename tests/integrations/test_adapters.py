@@ -165,6 +165,8 @@ def test_chroma(bundle: Path, plain_bundle: Path, documents: Floats, queries: Fl
     other = module.MirrorkitEmbeddingFunction(plain_bundle, variant="fp32")
     with pytest.raises(BundleError, match="has vectors of the encoder"):
         other.validate_config_update(function.get_config(), other.get_config())
+    with pytest.raises(BundleError, match="on the hub; pass embedding_function"):
+        module.MirrorkitEmbeddingFunction.build_from_config({**function.get_config(), "bundle": "some/body"})
     stale = {**function.get_config(), "expect": "0" * 64}
     with pytest.raises(BundleError, match="expected 0000"):
         module.MirrorkitEmbeddingFunction.build_from_config(stale)
