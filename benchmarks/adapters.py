@@ -19,7 +19,7 @@ from mirrorkit.adapting.adapt import _ENOUGH, _Measured
 from mirrorkit.adapting.fit import fitted
 from mirrorkit.progress import Silent
 
-SIZES = (1_000, 4_000, 16_000)
+SIZES = (500, 2_000, 8_000)
 SEEDS = (0, 1, 2)
 
 

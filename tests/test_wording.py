@@ -201,7 +201,16 @@ def test_every_public_function_is_among_them() -> None:
     """A new name is to be called wrongly here too, unless it is an error or what a function returns."""
     called = {case.replace(".", ",").partition(",")[0].partition(" ")[0] for case in WRONG}
     returned = {"FinetuneResult", "Evaluation", "StsReport", "SearchScore", "KnnScore", "ExportResult", "CheckResult"}
-    returned |= {"Agreement", "BenchResult", "Comparison", "EncodeResult", "EngineResult", "PushResult", "Hit", "AdaptResult"}
+    returned |= {
+        "Agreement",
+        "BenchResult",
+        "Comparison",
+        "EncodeResult",
+        "EngineResult",
+        "PushResult",
+        "Hit",
+        "AdaptResult",
+    }
     others = {"__version__", "Progress", "Backbone"}  # protocols, which nobody calls
     errors = {name for name in mirrorkit.__all__ if name.endswith("Error")}
     assert set(mirrorkit.__all__) - returned - others - errors <= called

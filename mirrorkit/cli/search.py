@@ -60,6 +60,9 @@ def search(
 
     for one in query or []:
         check_query(one, count)
+    asked = sys.stdin is not None and sys.stdin.isatty() and not query
+    if asked and json_:
+        raise ConfigError("JSON of what is typed is not printed; give a `query`")
     with live_progress() as progress:
         tuned = TextSearch(
             bundle,
@@ -76,11 +79,8 @@ def search(
             progress=progress,
         )
         base = tuned.with_bundle(before, progress=progress) if before else None
-    asked = sys.stdin is not None and sys.stdin.isatty() and not query
     if not (json_ or is_quiet()):
         say(_told(tuned))
-    if asked and json_:
-        raise ConfigError("`json` on a terminal needs a `query`")
     each = (
         (one, tuned.find(one, count), base.find(one, count) if base is not None else None)
         for one in query or _queries(asked)

@@ -40,16 +40,16 @@ class Kept:
     folder: Path | None  # of the entry; None: it could not be kept
 
 
-def kept_vectors(encoder: Encoder, texts: Sequence[str], source: Path, progress: Progress) -> Kept:
-    """Return the vectors of `texts`, which stand in the file or folder `source`, from the cache as far as it has them.
+def kept_vectors(encoder: Encoder, texts: Sequence[str], source: Path, parts: str, progress: Progress) -> Kept:
+    """Return the vectors of `texts`, the `parts` of a file or folder, from the cache as far as it has them.
 
     A cache that cannot be written is no reason to give up: that is told, and the vectors are in memory.
     """
     prompt = encoder.usage.document_prompt()
-    entry = _entry(encoder, prompt, source)
+    entry = _entry(encoder, prompt, f"{source.resolve()}\0{parts}")
     keys = _keys(texts)
     old = _read(entry, encoder.dim)
-    if old is not None and np.array_equal(old[0], keys):
+    if old is not None and old[0].tobytes() == keys.tobytes():
         return Kept(old[1], 0, entry)
     vectors, encoded = _filled(encoder, prompt, texts, keys, old, progress)
     try:
@@ -63,8 +63,8 @@ def kept_vectors(encoder: Encoder, texts: Sequence[str], source: Path, progress:
     return Kept(vectors, encoded, entry)
 
 
-def _entry(encoder: Encoder, prompt: str, source: Path) -> Path:
-    what = f"{encoder.fingerprint}\0{prompt}\0{source.resolve()}"
+def _entry(encoder: Encoder, prompt: str, source: str) -> Path:
+    what = f"{encoder.fingerprint}\0{prompt}\0{source}"
     return default_cache("search") / hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 

@@ -89,12 +89,14 @@ class TextSearch:
         reading = Reading((text_column,) if text_column else None, delimiter, encoding, header)
         self._source, self._exact, self._threads = local_path(path), exact, threads
         self._passages = read_passages(path, reading, unit)
+        self._parts = f"{self._passages.unit} {text_column or ''}"
         self._open(Encoder(bundle, variant, threads=threads, revision=revision), progress)
 
     def _open(self, encoder: Encoder, progress: Progress | None) -> None:
         progress = progress or Silent()
         progress.phase("encoding what is searched")
-        kept = kept_vectors(encoder, [passage.text for passage in self._passages.every], self._source, progress)
+        texts = [passage.text for passage in self._passages.every]
+        kept = kept_vectors(encoder, texts, self._source, self._parts, progress)
         self.encoder = encoder
         self.encoded = kept.encoded  # texts that had to be encoded now
         self._nearest = Nearest(kept.vectors, encoder.usage.similarity, kept.folder, exact=self._exact)
@@ -117,7 +119,7 @@ class TextSearch:
         """
         other = object.__new__(type(self))
         other._source, other._exact, other._threads = self._source, self._exact, self._threads
-        other._passages = self._passages
+        other._passages, other._parts = self._passages, self._parts
         other._open(Encoder(bundle, variant, threads=self._threads, revision=revision), progress)
         return other
 

@@ -21,10 +21,11 @@ _SIDE = 160  # characters of a text that stands beside another
 def hits_lines(hits: Sequence[Hit]) -> Iterator[str]:
     """Yield score, place and text of each; on a terminal the text is cut where the line ends."""
     console = stdout()
-    widest = max(len(hit.place) for hit in hits)
+    places = [_printable(hit.place) for hit in hits]
+    widest = max(map(len, places))
     room = max(console.width - widest - 11, _SHORTEST) if console.is_terminal else None
-    for hit in hits:
-        yield f"{hit.score:7.4f}  {hit.place:{widest}}  {_cut(hit.text, room)}"
+    for hit, place in zip(hits, places, strict=True):
+        yield f"{hit.score:7.4f}  {place:{widest}}  {_cut(hit.text, room)}"
 
 
 def hits_table(before: Sequence[Hit], after: Sequence[Hit], names: tuple[str, str]) -> Table:
@@ -42,9 +43,14 @@ def hits_table(before: Sequence[Hit], after: Sequence[Hit], names: tuple[str, st
 
 def _cell(hit: Hit) -> Text:
     """Return a cell of plain text: what a file holds is no markup."""
-    return Text.assemble((f"{hit.score:.4f} {hit.place}", "bold"), "\n", _cut(hit.text, _SIDE))
+    return Text.assemble((f"{hit.score:.4f} {_printable(hit.place)}", "bold"), "\n", _cut(hit.text, _SIDE))
 
 
 def _cut(text: str, room: int | None) -> str:
-    line = "".join(c if c.isprintable() else " " for c in " ".join(text.split()))  # no control sequences
+    line = _printable(" ".join(text.split()))
     return line if room is None or len(line) <= room else line[: room - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    """Return a text whose characters steer no terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -142,7 +142,9 @@ def test_only_what_changed_is_encoded_again(bundle: Path, texts: Path, cache: Pa
     np.testing.assert_allclose(changed._nearest._vectors, fresh[[0, 1, 1]], rtol=0, atol=1e-6)
     assert [hit.line for hit in changed.find("tea", 2)] == [2, 3]
     assert TextSearch(bundle, texts, variant="fp32").encoded == 2
-    assert len(list(cache.iterdir())) == 2
+    assert TextSearch(bundle, texts, unit="paragraph").encoded == 1
+    assert len(list(cache.iterdir())) == 3
+    assert TextSearch(bundle, texts).encoded == 0
     assert not any(b"cup" in file.read_bytes() for file in cache.rglob("*.npy"))
 
 
@@ -257,9 +259,10 @@ def test_two_bundles_stand_side_by_side(bundle: Path, texts: Path) -> None:
 
 
 def test_what_a_file_holds_neither_marks_up_nor_steers_a_terminal(bundle: Path, tmp_path: Path) -> None:
-    (tmp_path / "odd.txt").write_text("[red]tea[/red] \x1b[31m and \u202e more\n", encoding="utf-8")
+    odd = tmp_path / "od\x1b[31md.txt"
+    odd.write_text("[red]tea[/red] \x1b[31m and \u202e more\n", encoding="utf-8")
     for more in ((), ("--before", bundle)):
-        done = command("search", bundle, tmp_path / "odd.txt", "--query", "tea", *more)
+        done = command("search", bundle, odd, "--query", "tea", *more)
         assert done.exit_code == 0, done.stderr
         assert "[red]tea" in done.stdout
         assert not {"\x1b", "\u202e"} & set(done.stdout)
