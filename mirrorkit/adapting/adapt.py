@@ -36,9 +36,10 @@ class AdaptResult:
     """What was fitted and measured, and whether it was good enough to be written.
 
     >>> from mirrorkit import adapt
-    >>> result = adapt("bundle", "bundle", "corpus.txt", "adapter", old_variant="fp32", new_variant="int8")
-    >>> result.published, result.map, result.recall_at_10.after > 0.8
-    (True, 'orthogonal', True)
+    >>> variants = {"old_variant": "fp32", "new_variant": "int8"}
+    >>> result = adapt("bundle", "bundle", "corpus.txt", "adapter", min_recall=0.5, **variants)
+    >>> result.published, result.pairs, result.recall_at_10.queries
+    (True, 384, 48)
     """
 
     out: str
@@ -102,7 +103,8 @@ def adapt(
     encoders of different or unsuitable similarity, OutputError where nothing can be written.
 
     >>> from mirrorkit import Encoder, adapt
-    >>> result = adapt("bundle", "bundle", "corpus.txt", "adapter", old_variant="fp32", new_variant="int8")
+    >>> variants = {"old_variant": "fp32", "new_variant": "int8"}
+    >>> result = adapt("bundle", "bundle", "corpus.txt", "adapter", min_recall=0.5, **variants)
     >>> Encoder("bundle", "int8", adapter="adapter").encode(["a text"]).shape
     (1, 384)
     """
