@@ -56,6 +56,10 @@ _HOME = {
     "Encoder": "mirrorkit.runtime.encoder",
     "encode_file": "mirrorkit.runtime.files.encode_file",
     "EncodeResult": "mirrorkit.runtime.files.encode_file",
+    "TextSearch": "mirrorkit.finding.search",
+    "Hit": "mirrorkit.finding.search",
+    "adapt": "mirrorkit.adapting.adapt",
+    "AdaptResult": "mirrorkit.adapting.adapt",
     # TensorRT.
     "build_engine": "mirrorkit.exporter.tensorrt.build",
     "rebuild_engine": "mirrorkit.exporter.tensorrt.build",
@@ -81,6 +85,8 @@ _HOME = {
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604  (the names are strings, ruff cannot see through the unpacking)
 
 if TYPE_CHECKING:
+    from mirrorkit.adapting.adapt import AdaptResult as AdaptResult
+    from mirrorkit.adapting.adapt import adapt as adapt
     from mirrorkit.bench.judge.compare import Comparison as Comparison
     from mirrorkit.bench.judge.compare import compare as compare
     from mirrorkit.bench.measure.processes import WorkerError as WorkerError
@@ -115,6 +121,8 @@ if TYPE_CHECKING:
     from mirrorkit.exporter.tensorrt.build import build_engine as build_engine
     from mirrorkit.exporter.tensorrt.build import rebuild_engine as rebuild_engine
     from mirrorkit.exporter.trim.vocabulary import Trim as Trim
+    from mirrorkit.finding.search import Hit as Hit
+    from mirrorkit.finding.search import TextSearch as TextSearch
     from mirrorkit.formats.engine import EngineMismatchError as EngineMismatchError
     from mirrorkit.formats.model_folder import Pooling as Pooling
     from mirrorkit.model.encoder import SentenceEncoder as SentenceEncoder

@@ -24,7 +24,9 @@ from mirrorkit import (
     Recipe,
     SentenceEncoder,
     Tensorrt,
+    TextSearch,
     Trim,
+    adapt,
     build_engine,
     check,
     check_vectors,
@@ -135,6 +137,18 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
         "resume",
     ),
     "encode_file, column": (lambda w: encode_file(w / "bundle", str(w / "table.csv"), w / "new.npy"), "text_column"),
+    "TextSearch": (lambda w: TextSearch(w / "bundle", w / "texts.txt", unit="page"), "unit"),
+    "TextSearch, column": (lambda w: TextSearch(w / "bundle", w / "table.csv"), "text_column"),
+    "adapt": (lambda w: adapt(w / "bundle", w / "bundle", w / "texts.txt", w / "new", min_recall=2), "min_recall"),
+    "adapt, texts": (
+        lambda w: adapt(w / "bundle", w / "bundle", w / "texts.txt", w / "new", new_variant="fp32"),
+        "texts.txt",
+    ),
+    "adapt over something": (
+        lambda w: adapt(w / "bundle", w / "bundle", w / "texts.txt", w / "full"),
+        "overwrite",
+    ),
+    "Encoder, adapter": (lambda w: Encoder(w / "bundle", adapter=w / "full"), "adapter"),
     "similarity": (lambda w: similarity(w / "bundle", ["one"]), "two"),
     "rebuild_engine": (lambda w: rebuild_engine(w / "bundle", w / "full"), "full"),
     "build_engine, precision": (lambda w: build_engine(w / "bundle", w / "new", precision="fp64"), "precision"),
@@ -187,7 +201,16 @@ def test_every_public_function_is_among_them() -> None:
     """A new name is to be called wrongly here too, unless it is an error or what a function returns."""
     called = {case.replace(".", ",").partition(",")[0].partition(" ")[0] for case in WRONG}
     returned = {"FinetuneResult", "Evaluation", "StsReport", "SearchScore", "KnnScore", "ExportResult", "CheckResult"}
-    returned |= {"Agreement", "BenchResult", "Comparison", "EncodeResult", "EngineResult", "PushResult"}
+    returned |= {
+        "Agreement",
+        "BenchResult",
+        "Comparison",
+        "EncodeResult",
+        "EngineResult",
+        "PushResult",
+        "Hit",
+        "AdaptResult",
+    }
     others = {"__version__", "Progress", "Backbone"}  # protocols, which nobody calls
     errors = {name for name in mirrorkit.__all__ if name.endswith("Error")}
     assert set(mirrorkit.__all__) - returned - others - errors <= called

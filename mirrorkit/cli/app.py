@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from mirrorkit.cli.adapt import adapt
 from mirrorkit.cli.bench import bench
 from mirrorkit.cli.command import before_the_verb
 from mirrorkit.cli.compare import compare
@@ -17,6 +18,7 @@ from mirrorkit.cli.export import check, export
 from mirrorkit.cli.finetune import finetune, recipes
 from mirrorkit.cli.operators import operators
 from mirrorkit.cli.push import push
+from mirrorkit.cli.search import search
 from mirrorkit.cli.triton import triton
 from mirrorkit.terminal.boundary import output_boundary
 
@@ -46,6 +48,8 @@ app.command(rich_help_panel="Measure")(bench)
 app.command(rich_help_panel="Measure")(compare)
 app.command(rich_help_panel="Use")(encode)
 app.command(rich_help_panel="Use")(similarity)
+app.command(rich_help_panel="Use")(search)
+app.command(rich_help_panel="Use")(adapt)
 app.command(rich_help_panel="Deploy")(engine)
 app.command(rich_help_panel="Deploy")(triton)
 app.command(rich_help_panel="Deploy")(operators)

@@ -68,6 +68,9 @@ def encode(
     ] = "float32",
     batch_tokens: Annotated[int | None, option(RUN, "Tokens in a batch, padding included.")] = None,
     expect: Annotated[str | None, option(RUN, "Fingerprint that the encoder must have, or its beginning.")] = None,
+    adapter: Annotated[
+        Path | None, option(_VECTORS, "Folder of an adapter of this encoder: vectors to search among an older one's.")
+    ] = None,
     resume: Annotated[bool, option(OUTPUT, "Continue a stopped job; parquet only.", "--resume")] = False,
     overwrite: Annotated[bool, option(OUTPUT, "Replace the file at OUT.", "--overwrite")] = False,
     json_: Json = False,
@@ -98,6 +101,7 @@ def encode(
             revision=revision,
             batch_tokens=batch_tokens,
             expect=expect,
+            adapter=adapter,
             overwrite=overwrite,
             resume=resume,
             progress=progress,

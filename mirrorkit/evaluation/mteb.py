@@ -23,7 +23,7 @@ _MODEL_FILES = ("*.json", "*/config.json", "*.safetensors", "*.txt")  # what mak
 
 
 class MtebEncoder:
-    """An opened encoder with mteb's interface. There are no prompts: every text is encoded as it stands.
+    """An opened encoder with mteb's interface. Queries and documents get the prompts that the model has for them.
 
     mteb keeps results by `name` (`organisation/model`) and `revision`, and does not run again what it has, so a
     revision must stand for one state of one model. It needs the extra mteb.
@@ -74,12 +74,21 @@ class MtebEncoder:
             revision or _revision(loaded.folder, loaded.variant or pooling),
         )
 
-    def encode(self, inputs: Iterable[Mapping[str, Any]], **_: Any) -> Floats:
+    def encode(self, inputs: Iterable[Mapping[str, Any]], *, prompt_type: Any = None, **_: Any) -> Floats:
         """Return unit vectors float32 [n, dim] of the texts in mteb's batches, in their order.
 
-        What mteb says besides (task, split, prompt type, batch size) changes nothing here.
+        Where mteb says that they are queries, or documents, they get the model's prompt for these, if it has one. What
+        mteb says besides (task, split, batch size) changes nothing here.
         """
-        return self._encoder.encode([text for batch in inputs for text in batch["text"]])
+        texts = [text for batch in inputs for text in batch["text"]]
+        usage = getattr(self._encoder, "usage", None)
+        if prompt_type is None or usage is None:
+            return self._encoder.encode(texts)
+        kind = getattr(prompt_type, "value", prompt_type)
+        prompt = usage.prompt(name="query") if kind == "query" else usage.document_prompt()
+        with_prompts: Any = self._encoder
+        vectors: Floats = with_prompts.encode(texts, prompt=prompt)
+        return vectors
 
     def similarity(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Tensor:
         """Return the cosines of all with all, a tensor [n1, n2]."""

@@ -37,6 +37,10 @@ class Usage:
             raise ConfigError(f"prompt_name {chosen!r}: the model has {', '.join(self.prompts) or 'none'}")
         return known[chosen] if chosen is not None else ""
 
+    def document_prompt(self) -> str:
+        """Return what to put before a text that is searched: models call that prompt document, passage or corpus."""
+        return next((self.prompts[name] for name in ("document", "passage", "corpus") if self.prompts.get(name)), "")
+
     @property
     def plain(self) -> bool:
         """Whether a reader that knows nothing of all this gets the right vectors all the same."""

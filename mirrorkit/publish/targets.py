@@ -25,6 +25,7 @@ _OURS: _Marks = {
     "training.json": bool,
     "demo.json": bool,
     "triton.json": lambda value: "bundle" in value and "model" in value,
+    "adapter.json": lambda value: value.get("kind") == "mirrorkit-adapter",
     "manifest.json": lambda value: value.get("kind") == "mirrorkit-engine",
 }
 

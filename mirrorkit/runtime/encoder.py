@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mirrorkit.errors import ConfigError
+from mirrorkit.formats.adapter import Adapter, read_adapter
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress
 from mirrorkit.runtime.encoding import Call
@@ -46,11 +48,14 @@ class Encoder:
     `expect` is the fingerprint that the encoder must have, or its first characters, 8 at least: another model, variant
     or version of it is refused.
 
+    `adapter` is the folder of an adapter that `adapt` made for this encoder: its vectors then come in the space of the
+    old one, to be searched for among that one's.
+
     Threads may share an encoder. It can be pickled, and a child made by fork reopens it on first use; on a GPU it
     must be made by spawn.
 
     Raises BundleError for a folder or engine that cannot be used, ConfigError for a variant, device or provider that
-    is missing.
+    is missing, ModelError for an adapter that is not for this encoder.
 
     >>> from mirrorkit import Encoder
     >>> encoder = Encoder("bundle", "int8")
@@ -74,6 +79,7 @@ class Encoder:
         engine: str = "onnxruntime",
         precision: str | None = None,
         expect: str | None = None,
+        adapter: str | Path | None = None,
     ) -> None:
         tensorrt = tensorrt and tensorrt.absolute()
         how = asked(variant, device, threads, verify=verify, tensorrt=tensorrt, engine=engine, precision=precision)
@@ -89,6 +95,7 @@ class Encoder:
             "engine": engine,
             "precision": str(how.openvino) if how.openvino else None,
             "expect": expect,
+            "adapter": None if adapter is None else local_path(adapter).absolute(),
         }
         self._encoding = open_encoding(folder, how)
         opened = self._encoding.opened
@@ -98,14 +105,23 @@ class Encoder:
         self.usage = opened.usage  # prompts, and what can be said of the vectors
         self.dim = self._encoding.dim  # length of a vector
         self._fingerprint: str | None = None
+        if adapter is not None:
+            self._adapt(read_adapter(adapter))
         if expect is not None:
             check_expected(expect, self.fingerprint, f"{self.folder}: {self.variant}")
+
+    def _adapt(self, adapter: Adapter) -> None:
+        adapter.check_encoder(fingerprint_of(self._encoding.opened), f"{self.folder}: {self.variant}")
+        self._encoding.adapt(adapter)
+        self.dim = self._encoding.dim
+        self.usage = replace(self.usage, normalized=adapter.record.normalized)
+        self._fingerprint = adapter.fingerprint
 
     @property
     def fingerprint(self) -> str:
         """Hex SHA-256 of what decides the vectors: graph, weights, tokenizer, where a text is cut, what follows.
 
-        Files are read anew for it, once. The options of a call, such as the prompt, are no part of it.
+        Files are read anew for it, once. The options of a call, such as the prompt, are no part of it; an adapter is.
 
         >>> from mirrorkit import Encoder
         >>> encoder = Encoder("bundle")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mirrorkit.errors import BundleError, ConfigError
+from mirrorkit.formats.adapter import Adapter
 from mirrorkit.progress import Progress
 from mirrorkit.runtime.opening import Opened
 from mirrorkit.runtime.output import SCALARS, Array, check_output_type, converted
@@ -42,6 +43,11 @@ class Encoding:
         self._width = self._given()  # of a vector as the graph gives it
         self._ranges = None if opened.ranges is None else np.array(opened.ranges, dtype=np.float32)  # [2, dim]
         self.dim = min(self._width, opened.truncate_dim or self._width)  # length of a vector
+        self.adapter: Adapter | None = None
+
+    def adapt(self, adapter: Adapter) -> None:
+        """Let `adapter` have every vector from now on."""
+        self.adapter, self.dim = adapter, adapter.record.old.dim
 
     def call(
         self,
@@ -63,6 +69,11 @@ class Encoding:
         if usage.normalized and normalize is False:
             raise ConfigError(
                 "normalize=False: the graph of this bundle normalises its vectors, so their original lengths are lost"
+            )
+        if self.adapter and (truncate_dim is not None or normalize is not None or output_type in SCALARS):
+            raise ConfigError(
+                "`adapter`: its vectors are as the old encoder has them; `truncate_dim`, `normalize` and the output "
+                "types int8 and uint8 are not for them"
             )
         before = usage.prompt(prompt, prompt_name)
         skipped = 0 if usage.include_prompt else opened.tokenizer.prompt_length(before)
@@ -103,6 +114,8 @@ class Encoding:
             vectors = np.ascontiguousarray(vectors[:, : call.truncate_dim])
         if call.unit_length:
             vectors = unit(vectors)
+        if self.adapter:
+            vectors = self.adapter(vectors)
         if call.output_type == "float32":
             return vectors
         ranges = None if self._ranges is None else self._ranges[:, : vectors.shape[1]]

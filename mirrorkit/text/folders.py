@@ -56,6 +56,11 @@ class Folder:
 
         Raises CorpusError for a folder without a file of text.
         """
+        for source in self.sources():
+            yield from source.records()
+
+    def sources(self) -> Iterator[TextSource]:
+        """Yield the files one after another, each to be read to its end before the next; see `records`."""
         for file in self._files():
             name = str(file.relative_to(self.path))
             if reason := _why_not(file, self.reading.encoding):
@@ -63,7 +68,7 @@ class Folder:
                 continue
             reading = Reading(delimiter=NONE, encoding=self.reading.encoding)
             source = TextSource(str(file), reading, unit=self.unit, label=f"{self.name}/{name}")
-            yield from source.records()
+            yield source
             self.size += source.size
             self._digest.update(source.sha256.encode())
             self.read += 1

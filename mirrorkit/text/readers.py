@@ -57,6 +57,8 @@ class TextSource:
     layout: list[str] = field(default_factory=list)  # what was understood of it, for people
     skipped: tuple[str, ...] = ()  # a file has no parts that could be
     table: bool = False  # whether it is parquet or arrow, which are not read from front to end
+    by_line: bool = False  # whether each row is a line of the file; known once rows are read, as `in_blocks` is
+    in_blocks: bool = False  # whether each row is the lines up to a blank one
     _whole: int = 0  # bytes of the file, 0 where only reading tells
     _ahead: int = 0  # characters that were read to tell what the file is
     _passed: int = 0  # characters of the lines that were given out
@@ -143,6 +145,7 @@ class TextSource:
             raise CorpusError(f"{self.name}: holds no pairs; a pair is a||b, or two columns of a csv, tsv or jsonl")
         else:
             self.layout.append(f"plain text, a {self.unit} each")
+            self.by_line, self.in_blocks = self.unit is Unit.LINE, self.unit is not Unit.LINE
             yield from plain_units(self.name, lines, self.unit)
 
     def _counted(self, lines: Iterator[str], ahead: int) -> Iterator[str]:
@@ -174,6 +177,7 @@ class TextSource:
                 yield tuple(row[i] for i in places)
 
     def _json_lines(self, lines: Iterable[str], *, sure: bool) -> Iterator[Record]:
+        self.by_line = not self.reading.skip_bad
         try:
             yield from self._objects("JSON lines", json_values(self.name, lines, self._skip))
         except CorpusError as err:

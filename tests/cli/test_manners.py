@@ -20,7 +20,7 @@ from mirrorkit.terminal.console import stdout
 from mirrorkit.training.recipes import Recipe
 
 VERBS = [
-    *("finetune", "recipes", "eval", "export", "check", "bench", "compare", "encode", "similarity"),
+    *("finetune", "recipes", "eval", "export", "check", "bench", "compare", "encode", "similarity", "search", "adapt"),
     *("engine", "triton", "operators", "demo"),
 ]
 

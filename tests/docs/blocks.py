@@ -58,7 +58,7 @@ def run(these: Sequence[Block], folder: Path, env: Mapping[str, str]) -> list[st
     for block in these:
         script.append(f"echo; echo '{_MARK}'")
         script += [block.code] if block.language == "bash" else ["python - <<'PASTED'", block.code, "PASTED"]
-    around = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": COLUMNS, **env}
+    around = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": COLUMNS, "XDG_CACHE_HOME": f"{folder}-cache", **env}
     around.pop("VIRTUAL_ENV", None)
     done = subprocess.run(
         ["bash", "-c", "\n".join(script)],

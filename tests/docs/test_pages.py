@@ -20,7 +20,11 @@ from mirrorkit.assets.paths import GRADED
 from tests.bench.results import bench_result
 from tests.docs.blocks import PAGES, ROOT, Block, blocks, differences, run
 
-ELSEWHERE = {"README.md": "tests/test_readme.py", "examples/README.md": "tests/test_readme.py"}
+ELSEWHERE = {
+    "README.md": "tests/test_readme.py",
+    "examples/README.md": "tests/test_readme.py",
+    "docs/integrations.md": "tests/integrations/test_page.py",
+}
 # Blocks that no test runs, and what they need that a machine may lack.
 NOT_RUN = {
     "export/triton/README.md 0": "a Triton server",
@@ -36,6 +40,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = GRADED.read_text(encoding="utf-8").splitlines()
     sentences = [sentence for row in rows[:40] for sentence in row.split("\t")[1:]]
     (home / "corpus.txt").write_text("\n".join(sentences) + "\n", encoding="utf-8")
+    every = [sentence for row in rows for sentence in row.split("\t")[1:]]
+    (home / "stored.txt").write_text("\n".join(every) + "\n", encoding="utf-8")
     (home / "questions.csv").write_text(
         "id,question\n" + "".join(f'{i},"{s}"\n' for i, s in enumerate(sentences)), encoding="utf-8"
     )
@@ -66,6 +72,7 @@ def bundle(files: Path, model: Path) -> Path:
 
 # What each page supposes besides; what it makes itself is not brought.
 BRINGS: dict[str, list[str]] = {
+    "docs/adapt.md": ["my-bundle", "stored.txt"],
     "docs/bench.md": ["run.json"],
     "docs/evaluate.md": ["handbook.jsonl", "my-bundle"],
     "docs/export.md": ["corpus.txt", "my-encoder"],

@@ -76,6 +76,7 @@ def encode_file(
     revision: str | None = None,
     batch_tokens: int | None = None,
     expect: str | None = None,
+    adapter: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
@@ -89,7 +90,8 @@ def encode_file(
     not grow with the file. `out` appears when it is whole. With `resume` a parquet job that was stopped goes on.
     What made the vectors, and those of a few texts for `check_vectors`, is kept in the metadata of a .parquet file, or
     in the file `OUT.mirrorkit.json` beside any other.
-    `variant`, `device`, `threads`, `tensorrt`, `engine`, `precision`, `revision` and `expect` are those of `Encoder`;
+    `variant`, `device`, `threads`, `tensorrt`, `engine`, `precision`, `revision`, `expect` and `adapter` are those of
+    `Encoder`;
     `prompt`, `prompt_name`, `normalize`, `truncate_dim` and `output_type` those of `Encoder.encode`.
 
     Raises CorpusError for a bad input file, OutputError where the result cannot be written, BundleError, ConfigError.
@@ -129,6 +131,7 @@ def encode_file(
         engine=engine,
         precision=precision,
         expect=expect,
+        adapter=adapter,
     )
     check_output_type(output_type)
     progress = progress or Silent()

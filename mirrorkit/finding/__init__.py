@@ -1,0 +1,1 @@
+"""Search the lines and paragraphs of files and folders with a bundle."""
