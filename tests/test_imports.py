@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "runtime.tensorrt": DATA | {"machine"},
     "runtime.openvino": DATA | {"machine", "publish"},
     "runtime.files": DATA | {"machine", "publish", "runtime.tensorrt"},
+    "serving": DATA | {"machine", "runtime"},
     "verification": DATA | {"machine", "runtime", "runtime.openvino"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "training": DATA | {"evaluation", "machine", "model", "publish"},
@@ -166,6 +167,10 @@ HEAVY = ["torch", "transformers", "onnxruntime", "onnx", "numpy", "scipy", "toke
         ("from mirrorkit import Pooling, Progress, Tensorrt, MirrorkitError", [*HEAVY, "typer", "rich"]),
         ("from mirrorkit.cli.app import app; app(['--help'], standalone_mode=False)", HEAVY),
         ("from mirrorkit.cli.app import app; app(['finetune', '--help'], standalone_mode=False)", HEAVY),
+        (
+            "from mirrorkit.cli.app import app; app(['serve', '--help'], standalone_mode=False)",
+            [*HEAVY, "starlette", "uvicorn", "orjson", "prometheus_client"],
+        ),
         (
             "from mirrorkit.cli.app import app; app(['engine', '--help'], standalone_mode=False)",
             [*HEAVY, "tensorrt_rtx"],

@@ -17,6 +17,7 @@ from mirrorkit.cli.export import check, export
 from mirrorkit.cli.finetune import finetune, recipes
 from mirrorkit.cli.operators import operators
 from mirrorkit.cli.push import push
+from mirrorkit.cli.serve import serve
 from mirrorkit.cli.triton import triton
 from mirrorkit.terminal.boundary import output_boundary
 
@@ -46,6 +47,7 @@ app.command(rich_help_panel="Measure")(bench)
 app.command(rich_help_panel="Measure")(compare)
 app.command(rich_help_panel="Use")(encode)
 app.command(rich_help_panel="Use")(similarity)
+app.command(rich_help_panel="Deploy")(serve)
 app.command(rich_help_panel="Deploy")(engine)
 app.command(rich_help_panel="Deploy")(triton)
 app.command(rich_help_panel="Deploy")(operators)
