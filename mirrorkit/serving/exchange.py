@@ -195,6 +195,8 @@ class Endpoint:
                 await self._refusal(refusal)(exchange.scope, exchange.receive, sent)
                 return
         exchange.scope.get(ABORT, _nothing)()
+        with anyio.move_on_after(1):
+            await exchange.gone()  # or uvicorn would close it once more
 
 
 class _Nothing(Response):  # type: ignore[misc]

@@ -11,6 +11,7 @@ from mirrorkit.serving.exchange import ABORT
 from mirrorkit.serving.settings import Limits
 
 HEAD_BYTES = 1 << 16  # of a request's first line and headers
+SENT_AHEAD = 64  # requests that a client may send without waiting for their answers
 _GRACE = 5.0  # seconds for the answer that says that the time is up
 
 
@@ -21,6 +22,7 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]
     _deadline: asyncio.TimerHandle | None = None
     _between = True  # whether the head of a request is what comes next
     _head = 0  # bytes of it so far
+    _cycles: tuple[Any, ...] = ()  # requests without an answer
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -31,7 +33,11 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel()
-        super().connection_lost(exc)
+        super().connection_lost(exc)  # which tells the last request alone, not those that it was sent behind
+        for cycle in self._cycles:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -52,6 +58,9 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]
         self._between, self._head = False, 0
         self._within(self.limits.request_timeout + _GRACE)
         super().on_headers_complete()
+        self._cycles = (*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle)
+        if len(self._cycles) > SENT_AHEAD:
+            self.transport.abort()
 
     def on_message_complete(self) -> None:
         self._between = True

@@ -1,8 +1,9 @@
 """Whose texts go next, and which go together. Plain data: whoever calls holds the lock.
 
-Clients take turns, and so do the requests of one client; a turn is one batch. A batch begins with a text of the request
-whose turn it is, and is filled with those of about its length, whosever they are, up to the budget of tokens: so the
-padding stays small, and nobody waits for longer than all the others have had a turn.
+A turn is one batch. Clients take turns, and so do the requests of one client; every other turn is of a request that has
+had none yet, so that a single text waits for no more than the batches that are running, and a long request is never
+held up by new ones for longer than one batch. A batch begins with a text of the request whose turn it is, and is filled
+with those of about its length, whosever they are, up to the budget of tokens: so there is little padding.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 
 from mirrorkit.runtime.encoding import PASS_COST
+from mirrorkit.runtime.runner import CPU_BATCH_TOKENS
 from mirrorkit.serving.job import Job, Lane
 from mirrorkit.serving.served import Tokens
 
 STOCK = 512  # texts of a request that are tokenised ahead: enough to find some of one length
 SLICE, SLICE_CHARS = 128, 1 << 17  # texts and characters tokenised at a time; others wait for as long as that takes
+# On a CPU a batch of half of what an Encoder takes is no slower, and the next one's turn comes sooner.
+CPU_TURN_TOKENS = CPU_BATCH_TOKENS // 2
 
 Entry = tuple[int, int, Job, int]  # tokens, serial number, whose it is, row
 
@@ -39,22 +43,46 @@ class Batch:
     tokens: list[Tokens]
 
 
+class Ring:
+    """Jobs in turn: a client after the other, and of each client a job after the other."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str, deque[Job]] = {}  # in the order of their turns
+
+    def __iter__(self) -> Iterator[Job]:
+        for jobs in list(self._clients.values()):
+            yield from list(jobs)
+
+    def add(self, job: Job) -> None:
+        """Put a job behind the others of its client."""
+        self._clients.setdefault(job.client, deque()).append(job)
+
+    def remove(self, job: Job) -> None:
+        """Forget a job, if it is here; the turn of its client is over."""
+        jobs = self._clients.get(job.client)
+        if jobs is None or job not in jobs:
+            return
+        del self._clients[job.client]
+        jobs.remove(job)
+        if jobs:
+            self._clients[job.client] = jobs
+
+
 class Queue:
     """The jobs that are not done, and their texts that are ready to run, sorted by length."""
 
     def __init__(self) -> None:
-        self._clients: dict[str, deque[Job]] = {}
-        self._turns: deque[str] = deque()  # clients with a job
+        self._new, self._begun = Ring(), Ring()
+        self._new_was_last = False
+        self._jobs: set[Job] = set()
         self._stock: dict[Lane, list[Entry]] = {}
         self._serial = count()
         self.waiting = 0  # texts without a vector
 
     def add(self, job: Job) -> None:
-        """Put a job behind the others of its client."""
-        if job.client not in self._clients:
-            self._clients[job.client] = deque()
-            self._turns.append(job.client)
-        self._clients[job.client].append(job)
+        """Take on a job."""
+        self._jobs.add(job)
+        self._new.add(job)
         self.waiting += job.size
         for row, tokens in enumerate(job.tokens):
             if tokens is not None:
@@ -62,9 +90,11 @@ class Queue:
 
     def drop(self, job: Job) -> None:
         """Forget what is left of a job: done, failed, or its client has gone."""
-        jobs = self._clients.get(job.client)
-        if jobs is None or job not in jobs:
+        if job not in self._jobs:
             return
+        self._jobs.remove(job)
+        self._new.remove(job)
+        self._begun.remove(job)
         self.waiting -= job.left
         stock = self._stock.get(job.lane)
         if stock and job.ready:
@@ -72,20 +102,20 @@ class Queue:
         if not self._stock.get(job.lane):
             self._stock.pop(job.lane, None)
         job.ready.clear()
-        jobs.remove(job)
-        if not jobs:
-            del self._clients[job.client]
-            self._turns.remove(job.client)
 
     def next(self) -> Slice | Batch | None:
         """Return what to do next; None where all that is left is being done by others."""
-        for job in self._in_turn():
-            if _wants_tokens(job):
-                return self._slice(job)
-            if job.ready:
-                batch = self._batch(job)
-                self._end_turn(job)
-                return batch
+        rings = (self._begun, self._new) if self._new_was_last else (self._new, self._begun)
+        for ring in rings:
+            for job in ring:
+                if _wants_tokens(job):
+                    return self._slice(job)
+                if job.ready:
+                    self._new_was_last = ring is self._new
+                    batch = self._batch(job)
+                    ring.remove(job)
+                    self._begun.add(job)
+                    return batch
         return None
 
     def tokenised(self, job: Job, rows: range, tokens: Sequence[Tokens]) -> None:
@@ -111,22 +141,11 @@ class Queue:
                 done.append(job)
         return done
 
-    def _in_turn(self) -> Iterator[Job]:
-        for client in list(self._turns):
-            yield from list(self._clients[client])
-
-    def _end_turn(self, job: Job) -> None:
-        jobs = self._clients[job.client]
-        jobs.remove(job)
-        jobs.append(job)
-        self._turns.remove(job.client)
-        self._turns.append(job.client)
-
     def _slice(self, first: Job) -> Slice:
         """Return texts of the job whose turn it is, and of others that have none ready, to tokenise in one go."""
         chosen: list[tuple[Job, range]] = []
         texts, characters = SLICE, SLICE_CHARS
-        for job in self._in_turn():
+        for job in chain(self._new, self._begun):
             if job.served is not first.served or not (job is first or (_wants_tokens(job) and not job.ready)):
                 continue
             begin = end = job.next_text
@@ -150,7 +169,10 @@ class Queue:
         stock = self._stock[job.lane]
         place = next(iter(job.ready.values()))
         runner = job.served.encoding.runner
-        low, high = together(stock, bisect_left(stock, place), job.call.batch_tokens, runner.max_rows)
+        budget = job.call.batch_tokens
+        if budget == CPU_BATCH_TOKENS:
+            budget = CPU_TURN_TOKENS
+        low, high = together(stock, bisect_left(stock, place), budget, runner.max_rows)
         entries = stock[low:high]
         del stock[low:high]
         if not stock:

@@ -39,7 +39,7 @@ def check_reach(settings: Settings, *, has_keys: bool) -> None:
     if has_keys or settings.on_loopback or settings.without_key:
         return
     raise ConfigError(
-        f"host {settings.host}: others than this machine could use the server without a key; give `key_file` or "
+        f"host {settings.host!r}: others than this machine could use the server without a key; give `key_file` or "
         f"{KEY_VARIABLE}, or say `without_key=True`"
     )
 
@@ -49,7 +49,7 @@ def listen(settings: Settings) -> socket.socket:
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as err:
-        raise ConfigError(f"host {settings.host}: no such address ({getattr(err, 'strerror', None) or err})") from err
+        raise ConfigError(f"host {settings.host!r}: no such address ({getattr(err, 'strerror', None) or err})") from err
     family, kind, protocol, _, address = found[0]
     made = socket.socket(family, kind, protocol)
     try:
@@ -101,6 +101,8 @@ def serve(service: Service, listening: socket.socket, started: Callable[[], None
     settings = service.settings
     for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi"):  # it would log what any client can provoke
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    if settings.log_requests or settings.log_texts:
+        logging.getLogger("mirrorkit.serving.requests").setLevel(logging.INFO)  # asked for, however quiet the rest is
     app: Any = make_app(service)
     if settings.otel:
         from mirrorkit.serving.tracing import traced
