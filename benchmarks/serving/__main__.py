@@ -59,11 +59,12 @@ def main() -> int:
     parser.add_argument("--variants", default="auto,fp32", help="of ours, with commas; default: auto,fp32")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load; default: 5")
+    parser.add_argument("--texts", type=int, default=1000, help="titles of documents; default: 1,000")
     parser.add_argument("--bulk", type=int, default=2000, help="texts of the long request; default: 2,000")
     parser.add_argument("--note", default="", help="what else the machine was doing")
     parser.add_argument("--out", type=Path, help="record to write; default: benchmarks/results/serving_*.json")
     args = parser.parse_args()
-    texts = _texts()
+    texts = _texts(args.texts)
     baselines = {variant: Baseline(args.bundle, variant, texts) for variant in args.variants.split(",")}
     rounds: list[dict[str, Any]] = []
     contestants = _line_up(args)
@@ -91,9 +92,9 @@ def main() -> int:
     return 0
 
 
-def _texts() -> list[str]:
+def _texts(count: int) -> list[str]:
     with gzip.open(DOCUMENTS, "rt", encoding="utf-8") as lines:
-        return [json.loads(line)["title"] for line in lines][:2000]
+        return [json.loads(line)["title"] for line in lines][:count]
 
 
 def _version(name: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mirrorkit.cli.command import RUN, Setting, command, listed, option, settings
-from mirrorkit.terminal.console import say
+from mirrorkit.terminal.console import is_quiet, say
 
 _WHERE = "Where it listens, and who may ask"
 _LOGS = "What it tells"
@@ -80,5 +80,5 @@ def serve(
             otel,
             Limits(**limits),
         ),
-        say,
+        lambda line: None if is_quiet() else say(line),
     )

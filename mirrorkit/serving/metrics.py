@@ -70,3 +70,9 @@ class Metrics:
         self._waiting.set(waiting())
         self._held.set(held())
         return self._prometheus.generate_latest(self._registry), self._prometheus.CONTENT_TYPE_LATEST
+
+
+def forget(pid: int | None) -> None:
+    """Let what a process that has ended was waiting for and held count no longer."""
+    if pid is not None:
+        require("prometheus_client.multiprocess", extra="serve").mark_process_dead(pid)

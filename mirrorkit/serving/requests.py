@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mirrorkit.errors import ConfigError
 from mirrorkit.runtime.encoding import Call
 from mirrorkit.serving.fields import optional, texts_or_ids
@@ -97,11 +99,11 @@ def _check_ids(ids: list[Tokens], served: Served, name: str) -> None:
                 f"`{name}[{place}]` has {len(one):,}",
                 name,
             )
-        if not served.knows(one):
-            raise RefusedError(
-                Why.INVALID,
-                f"`{name}[{place}]` has token ids that this model does not have; ids must come from its own tokenizer, "
-                "special tokens included, as /tokenize gives them (langchain-openai sends those of another model "
-                "unless it is told check_embedding_ctx_length=False)",
-                name,
-            )
+    if not served.knows(np.concatenate(ids)):
+        raise RefusedError(
+            Why.INVALID,
+            f"`{name}` has token ids that this model does not have; ids must come from its own tokenizer, "
+            "special tokens included, as /tokenize gives them (langchain-openai sends those of another model "
+            "unless it is told check_embedding_ctx_length=False)",
+            name,
+        )

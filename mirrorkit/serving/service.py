@@ -35,9 +35,7 @@ class Service:
 
     def warm_up(self) -> None:
         """Open what the first request under load would have to wait for."""
-        for served in self.models:
-            if served.encoding.runner.callers > 1:
-                served.encoding.runner.for_callers()
+        _open_for_callers(self.models)
 
     def reload(self) -> None:
         """Open bundles and keys anew, and serve those from then on; where that fails, all stays as it was.
@@ -51,9 +49,9 @@ class Service:
             keys, models = read_keys(self.settings), open_models(self.settings)
             if self.keys and not keys:
                 raise MirrorkitError("there is no key any more")  # it would open the server to everybody
+            _open_for_callers(models)  # before anybody has to wait for it
             changed = {s.id: s.fingerprint for s in models} != {s.id: s.fingerprint for s in self.models}
             self.keys, self.models = keys, models
-            self.warm_up()
             log.warning("reloaded: %s", "other models" if changed else "the same models")
         except MirrorkitError as err:
             log.error("reload: %s; serving what was open before", err)
@@ -79,6 +77,12 @@ class Service:
             f"The server has as much to do as it takes on; try again in {seconds} s.",
             headers={"Retry-After": str(seconds)},
         )
+
+
+def _open_for_callers(models: Models) -> None:
+    for served in models:
+        if served.encoding.runner.callers > 1:
+            served.encoding.runner.for_callers()
 
 
 class Hold:

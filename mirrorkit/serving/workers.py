@@ -22,7 +22,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from mirrorkit.errors import MirrorkitError
-from mirrorkit.serving.metrics import MULTIPROCESS
+from mirrorkit.serving.metrics import MULTIPROCESS, forget
 from mirrorkit.serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class _Workers:
                 self._pause,
             )
             worker.line.close()
+            forget(worker.process.pid)
             self._due.append(now + self._pause)
         for due in [due for due in self._due if due <= now]:
             self._due.remove(due)

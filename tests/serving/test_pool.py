@@ -193,3 +193,20 @@ def test_idle_threads_use_no_time(models: Models, pool: Pool) -> None:
     before = time.process_time()
     time.sleep(0.5)
     assert time.process_time() - before < 0.1
+
+
+@pytest.mark.slow
+def test_int8_as_it_is_exported_has_the_same_hidden_states_in_any_batch(
+    tiny: Path, tmp_path: Path, real_texts: list[str]
+) -> None:
+    from mirrorkit import export
+
+    bundle = tmp_path / "exported"
+    assert export(tiny, bundle, precision=["fp32", "int8"]).ok
+    exported = open_models(Settings((Named("tiny", str(bundle)),), ("int8", "int8-fused"), threads=2))
+    test_the_hidden_states_are_the_same_bits_in_any_batch(exported, real_texts)
+    pool = Pool(2)
+    try:
+        test_vectors_do_not_depend_on_what_shares_the_batch(bundle, exported, pool, real_texts, "int8")
+    finally:
+        pool.stop()
