@@ -60,7 +60,7 @@ def serve(
 
     SIGTERM answers what is under way and ends; SIGHUP opens bundles and keys anew.
     """
-    from mirrorkit.serving.server import run
+    from mirrorkit.serving.run import run
     from mirrorkit.serving.settings import Limits, Settings, named_bundles
 
     run(

@@ -9,7 +9,7 @@ import pytest
 
 from mirrorkit.errors import ConfigError
 from mirrorkit.serving.keys import read_keys
-from mirrorkit.serving.server import check_reach, listen
+from mirrorkit.serving.run import check_reach, listen
 from mirrorkit.serving.settings import KEY_VARIABLE, Limits, Named, Settings, named_bundles
 
 KEY = "a-key-of-16-chars"
