@@ -9,7 +9,7 @@ UV := command -v uv >/dev/null && uv venv -q --allow-existing --seed -p $(PYTHON
 	&& uv pip install -q -p .venv -c constraints.txt -e $(EXTRAS)
 PIP := $(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q --upgrade pip -c constraints.txt \
 	&& $(BIN)/python -m pip install -q -c constraints.txt -e $(EXTRAS)
-.PHONY: setup demo test test-slow test-compat test-consumers test-cpp test-cpp-all test-web sweeps bench-peers lint docs wheel clean
+.PHONY: setup demo test test-slow test-compat test-consumers test-serve test-cpp test-cpp-all test-web sweeps bench-peers lint docs wheel clean
 
 setup: $(SETUP)
 $(SETUP): pyproject.toml constraints.txt
@@ -39,6 +39,8 @@ test-compat: ; PYTHON=$(PYTHON) bash tests/compat/run && PYTHON=$(PYTHON) bash t
 
 sweeps: $(SETUP)
 	$(BIN)/python -m tests.faults.sweep && $(BIN)/python -m tests.faults.sweep --two-steps && $(BIN)/python -m tests.faults.kills && $(BIN)/python -m tests.hostile.sweep && $(BIN)/python -m tests.architectures.sweep
+
+test-serve: ; PYTHON=$(PYTHON) bash tests/serving/run
 
 test-consumers: $(SETUP)
 	PYTHON=$(PYTHON) bash tests/consumers/run

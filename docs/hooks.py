@@ -29,6 +29,7 @@ ELSEWHERE = {
     "export/cpp/README.md": "use/cpp.md",
     "export/node/README.md": "use/node.md",
     "export/tensorrt/README.md": "use/tensorrt.md",
+    "export/serve/README.md": "use/serve.md",
     "export/triton/README.md": "use/triton.md",
     "export/web/README.md": "use/web.md",
 }

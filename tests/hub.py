@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote
 
-from tests.serving import Serving
+from tests.local_http import Serving
 
 _RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 _API = re.compile(r"/api/models/([^/]+/[^/]+)/(revision|tree|preupload|commit)/([^/]+)")

@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "runtime.files": DATA | {"machine", "publish", "runtime.tensorrt"},
     "finding": DATA | {"publish", "runtime"},
     "integrations": DATA | {"publish", "runtime"},
+    "serving": DATA | {"machine", "runtime"},
     "verification": DATA | {"machine", "runtime", "runtime.openvino"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "adapting": DATA | {"evaluation", "machine", "publish", "runtime"},
@@ -169,6 +170,10 @@ HEAVY = ["torch", "transformers", "onnxruntime", "onnx", "numpy", "scipy", "toke
         ("from mirrorkit import Pooling, Progress, Tensorrt, MirrorkitError", [*HEAVY, "typer", "rich"]),
         ("from mirrorkit.cli.app import app; app(['--help'], standalone_mode=False)", HEAVY),
         ("from mirrorkit.cli.app import app; app(['finetune', '--help'], standalone_mode=False)", HEAVY),
+        (
+            "from mirrorkit.cli.app import app; app(['serve', '--help'], standalone_mode=False)",
+            [*HEAVY, "starlette", "uvicorn", "orjson", "prometheus_client"],
+        ),
         (
             "from mirrorkit.cli.app import app; app(['engine', '--help'], standalone_mode=False)",
             [*HEAVY, "tensorrt_rtx"],

@@ -19,6 +19,7 @@ from mirrorkit.cli.finetune import finetune, recipes
 from mirrorkit.cli.operators import operators
 from mirrorkit.cli.push import push
 from mirrorkit.cli.search import search
+from mirrorkit.cli.serve import serve
 from mirrorkit.cli.triton import triton
 from mirrorkit.terminal.boundary import output_boundary
 
@@ -50,6 +51,7 @@ app.command(rich_help_panel="Use")(encode)
 app.command(rich_help_panel="Use")(similarity)
 app.command(rich_help_panel="Use")(search)
 app.command(rich_help_panel="Use")(adapt)
+app.command(rich_help_panel="Deploy")(serve)
 app.command(rich_help_panel="Deploy")(engine)
 app.command(rich_help_panel="Deploy")(triton)
 app.command(rich_help_panel="Deploy")(operators)

@@ -40,9 +40,9 @@ class Encoding:
 
     def __init__(self, opened: Opened, runner: LocalRunner) -> None:
         self.opened, self.runner = opened, runner
-        self._width = self._given()  # of a vector as the graph gives it
+        self.width = self._given()  # length of a vector as the graph gives it
         self._ranges = None if opened.ranges is None else np.array(opened.ranges, dtype=np.float32)  # [2, dim]
-        self.dim = min(self._width, opened.truncate_dim or self._width)  # length of a vector
+        self.dim = min(self.width, opened.truncate_dim or self.width)  # length of a vector
         self.adapter: Adapter | None = None
 
     def adapt(self, adapter: Adapter) -> None:
@@ -78,7 +78,7 @@ class Encoding:
         before = usage.prompt(prompt, prompt_name)
         skipped = 0 if usage.include_prompt else opened.tokenizer.prompt_length(before)
         kept = opened.truncate_dim if truncate_dim is None else truncate_dim
-        shortened = kept is not None and kept < self._width
+        shortened = kept is not None and kept < self.width
         own = opened.unit_length and normalize is not False
         unit_length = normalize is True and (shortened or not (own or usage.normalized))
         self._check_output(output_type, as_it_is=own == opened.unit_length and not unit_length)
@@ -108,6 +108,10 @@ class Encoding:
                 progress.advance(1, 1)
         else:
             vectors = self._encode_many(texts, first, call, progress)
+        return self.finished(vectors, call)
+
+    def finished(self, vectors: Floats, call: Call) -> Array:
+        """Return vectors [n, dim] as the call wants them, of those [n, width] that the graph gives."""
         if call.own_length:
             vectors = unit(vectors)
         if call.truncate_dim is not None and call.truncate_dim < vectors.shape[1]:
@@ -135,7 +139,7 @@ class Encoding:
         return self._finite(self.runner.batch(ids, mask), np.zeros(1, dtype=np.int64), first)
 
     def _encode_many(self, texts: Sequence[str], first: int, call: Call, progress: Progress | None) -> Floats:
-        vectors = np.empty((len(texts), self._width), dtype=np.float32)
+        vectors = np.empty((len(texts), self.width), dtype=np.float32)
         ids = self.opened.tokenizer.ids(texts, call.before)
         done = 0
         for rows, values in self._run_all(ids, first, call):

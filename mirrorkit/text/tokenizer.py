@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mirrorkit.errors import BundleError
 from mirrorkit.foreign import foreign, without_panic_messages
@@ -25,6 +25,16 @@ def lower_cased(backend: Any) -> None:
     parts = [own[i] for i in range(len(own))] if sequence else [own] if own is not None else []
     if not any(isinstance(part, normalizers.Lowercase) for part in parts):
         backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *parts])
+
+
+class Piece(NamedTuple):
+    """A token, and where in the text it comes from: characters from, up to but without."""
+
+    id: int
+    text: str
+    special: bool  # added by the tokenizer; it comes from nowhere in the text
+    start: int
+    stop: int
 
 
 class Tokenizer:
@@ -64,6 +74,10 @@ class Tokenizer:
         made.cut_at(max_length)
         return made
 
+    def copied(self, max_length: int) -> Tokenizer:
+        """Return a copy of this tokenizer that cuts at another length, on the same side."""
+        return self.copy_of(self._backend, max_length, truncation_side=self._side)
+
     def cut_at(self, max_length: int) -> None:
         """Set the number of tokens that longer text is cut to; not for a tokenizer that is in use."""
         self._kept = max_length
@@ -100,6 +114,21 @@ class Tokenizer:
         """Return the token ids of one text, as `ids` does."""
         found: list[int] = self._encode([text])[0].ids
         return found
+
+    def pieces(self, texts: Sequence[str], *, special: bool = True) -> list[list[Piece]]:
+        """Return the tokens of each text with where they come from, special ones included unless told not to be."""
+        whole = [replace_surrogates(text) for text in texts]
+        with foreign(BundleError, f"{self._file}: a text cannot be tokenised"):
+            found = self._backend.encode_batch(whole, add_special_tokens=special)
+        return [
+            [
+                Piece(number, token if added else text[start:stop], bool(added), start, stop)
+                for number, token, added, (start, stop) in zip(
+                    one.ids, one.tokens, one.special_tokens_mask, one.offsets, strict=True
+                )
+            ]
+            for one, text in zip(found, whole, strict=True)
+        ]
 
     def prompt_length(self, prompt: str) -> int:
         """Return how many tokens a prompt takes at the start of a text: a special token at its end is not its own."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,11 +17,13 @@ import mirrorkit
 from mirrorkit.assets.paths import GRADED
 from tests.bench.results import bench_result
 from tests.docs.blocks import PAGES, ROOT, Block, blocks, differences, run
+from tests.docs.commands import commands
 
 ELSEWHERE = {
     "README.md": "tests/test_readme.py",
     "examples/README.md": "tests/test_readme.py",
     "docs/integrations.md": "tests/integrations/test_page.py",
+    "docs/serve.md": "tests/serving/test_page.py",
 }
 # Blocks that no test runs, and what they need that a machine may lack.
 NOT_RUN = {
@@ -102,15 +102,6 @@ def test_the_blocks_of_a_page_run_and_print_what_it_says(
         assert not differences(block, printed), differences(block, printed)[0]
 
 
-def commands(folder: Path) -> dict[str, str]:
-    """Return an environment in which `mirrorkit` and `python` are those of this very test."""
-    programs = folder.parent / f"{folder.name}-programs"
-    programs.mkdir()
-    _program(programs / "mirrorkit", f'exec {sys.executable} -m mirrorkit "$@"')
-    _program(programs / "python", f'exec {sys.executable} "$@"')
-    return {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-
-
 def test_every_block_is_run_by_a_test_or_is_on_the_list() -> None:
     every: list[Block] = [block for page in PAGES for block in blocks(page)]
     named = {block.name for block in every}
@@ -120,11 +111,6 @@ def test_every_block_is_run_by_a_test_or_is_on_the_list() -> None:
     assert all((ROOT / test).is_file() for test in ELSEWHERE.values())
     hidden = [page.name for page in (ROOT / "docs").rglob("*.md") if page not in PAGES]
     assert not hidden, hidden
-
-
-def _program(file: Path, line: str) -> None:
-    file.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
-    file.chmod(0o755)
 
 
 _copy: Callable[[Path, Path], object] = shutil.copyfile

@@ -6,7 +6,7 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.serving import Serving
+from tests.local_http import Serving
 
 
 class Site(Serving):

@@ -1,0 +1,1 @@
+"""How a server of vectors does under load; see `python -m benchmarks.serving --help`."""

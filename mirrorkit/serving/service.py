@@ -1,0 +1,105 @@
+"""What all requests share: the models, the threads that compute, who may ask, and how much is under way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mirrorkit.errors import MirrorkitError
+from mirrorkit.serving.keys import Keys, read_keys
+from mirrorkit.serving.metrics import Metrics
+from mirrorkit.serving.pool import Pool
+from mirrorkit.serving.refused import RefusedError, Why
+from mirrorkit.serving.served import Models, open_models
+from mirrorkit.serving.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """A server's state. Models and keys are replaced as a whole, so that a request sees one or the other."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.keys: Keys = read_keys(settings)
+        self.models: Models = open_models(settings)
+        self.stopping = False
+        self.held = 0  # bytes of requests that are not answered yet
+        threads = max(served.encoding.runner.callers for served in self.models)
+        self.pool = Pool(threads, self.metrics.ran)
+        self.metrics.watch(lambda: self.pool.waiting, lambda: self.held)
+        self._reloading = threading.Lock()
+
+    def warm_up(self) -> None:
+        """Open what the first request under load would have to wait for."""
+        _open_for_callers(self.models)
+
+    def reload(self) -> None:
+        """Open bundles and keys anew, and serve those from then on; where that fails, all stays as it was.
+
+        Requests that are under way end with what they began with.
+        """
+        if not self._reloading.acquire(blocking=False):
+            log.warning("reload: one is under way already")
+            return
+        try:
+            keys, models = read_keys(self.settings), open_models(self.settings)
+            if self.keys and not keys:
+                raise MirrorkitError("there is no key any more")  # it would open the server to everybody
+            _open_for_callers(models)  # before anybody has to wait for it
+            changed = {s.id: s.fingerprint for s in models} != {s.id: s.fingerprint for s in self.models}
+            self.keys, self.models = keys, models
+            log.warning("reloaded: %s", "other models" if changed else "the same models")
+        except MirrorkitError as err:
+            log.error("reload: %s; serving what was open before", err)
+        except Exception:
+            log.exception("reload failed; serving what was open before")
+        finally:
+            self._reloading.release()
+
+    @contextmanager
+    def hold(self) -> Iterator[Hold]:
+        """Account for what a request takes, until it is answered."""
+        held = Hold(self)
+        try:
+            yield held
+        finally:
+            held.release()
+
+    def overloaded(self) -> RefusedError:
+        """Return the refusal of a request that there is no room for, with when to try again."""
+        seconds = self.pool.seconds_left()
+        return RefusedError(
+            Why.OVERLOADED,
+            f"The server has as much to do as it takes on; try again in {seconds} s.",
+            headers={"Retry-After": str(seconds)},
+        )
+
+
+def _open_for_callers(models: Models) -> None:
+    for served in models:
+        if served.encoding.runner.callers > 1:
+            served.encoding.runner.for_callers()
+
+
+class Hold:
+    """The bytes that one request takes."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._bytes = 0
+
+    def more(self, count: int) -> None:
+        """Take so many bytes more; raises RefusedError where all requests together have too many."""
+        service = self._service
+        if service.held + count > service.settings.limits.held_bytes:
+            raise service.overloaded()
+        service.held += count
+        self._bytes += count
+
+    def release(self) -> None:
+        self._service.held -= self._bytes
+        self._bytes = 0
