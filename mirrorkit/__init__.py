@@ -56,6 +56,8 @@ _HOME = {
     "Encoder": "mirrorkit.runtime.encoder",
     "encode_file": "mirrorkit.runtime.files.encode_file",
     "EncodeResult": "mirrorkit.runtime.files.encode_file",
+    "encode_shards": "mirrorkit.cluster.shards",
+    "ShardsResult": "mirrorkit.cluster.result",
     # TensorRT.
     "build_engine": "mirrorkit.exporter.tensorrt.build",
     "rebuild_engine": "mirrorkit.exporter.tensorrt.build",
@@ -86,6 +88,8 @@ if TYPE_CHECKING:
     from mirrorkit.bench.measure.processes import WorkerError as WorkerError
     from mirrorkit.bench.result import BenchResult as BenchResult
     from mirrorkit.bench.run import run_bench as run_bench
+    from mirrorkit.cluster.result import ShardsResult as ShardsResult
+    from mirrorkit.cluster.shards import encode_shards as encode_shards
     from mirrorkit.errors import BundleError as BundleError
     from mirrorkit.errors import ConfigError as ConfigError
     from mirrorkit.errors import CorpusError as CorpusError

@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "runtime.tensorrt": DATA | {"machine"},
     "runtime.openvino": DATA | {"machine", "publish"},
     "runtime.files": DATA | {"machine", "publish", "runtime.tensorrt"},
+    "cluster": DATA | {"machine", "publish", "runtime", "runtime.files", "runtime.tensorrt"},
     "verification": DATA | {"machine", "runtime", "runtime.openvino"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "training": DATA | {"evaluation", "machine", "model", "publish"},
@@ -169,6 +170,10 @@ HEAVY = ["torch", "transformers", "onnxruntime", "onnx", "numpy", "scipy", "toke
         (
             "from mirrorkit.cli.app import app; app(['engine', '--help'], standalone_mode=False)",
             [*HEAVY, "tensorrt_rtx"],
+        ),
+        (
+            "from mirrorkit.cli.app import app; app(['encode', '--help'], standalone_mode=False)",
+            [*HEAVY, "pyarrow", "ray"],
         ),
         ("from mirrorkit.cli.app import app; app(['recipes', '--json'], standalone_mode=False)", HEAVY),
         ("from mirrorkit import evaluate_sts", ["torch", "transformers", "onnxruntime"]),

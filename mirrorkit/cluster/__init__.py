@@ -1,0 +1,1 @@
+"""More texts than one machine or one file holds: shards that any number of workers encode, and what runs them."""
