@@ -22,8 +22,9 @@ def texts_of(number: int) -> list[str]:
     return [*plain, "", "  ", plain[0], plain[0], *(text for text in AWKWARD[number : number + 2])][:ROWS]
 
 
-def write_jsonl(file: Path, number: int) -> None:
-    rows = ({"id": 1000 * number + i, "text": text, "lang": "en"} for i, text in enumerate(texts_of(number)))
+def write_jsonl(file: Path, number: int, times: int = 1) -> None:
+    texts = texts_of(number) * times
+    rows = ({"id": 1000 * number + i, "text": text, "lang": "en"} for i, text in enumerate(texts))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
@@ -33,18 +34,18 @@ def write_parquet(file: Path, texts: list[str], group: int) -> None:
     parquet.write_table(table, file, row_group_size=group)
 
 
-def make_input(folder: Path, files: int = 4) -> Path:
-    """Write a folder of texts in files of the kinds that there are."""
+def make_input(folder: Path, files: int = 4, times: int = 1) -> Path:
+    """Write a folder of files of texts, each text so many times."""
     for number in range(files):
-        write_jsonl(folder / ("sub" if number % 2 else "") / f"part{number}.jsonl", number)
+        write_jsonl(folder / ("sub" if number % 2 else "") / f"part{number}.jsonl", number, times)
     return folder
 
 
-def check_shards(out: Path, files: int, encoder: Encoder, **options: Any) -> None:
+def check_shards(out: Path, files: int, encoder: Encoder, times: int = 1, **options: Any) -> None:
     """Raise AssertionError unless every row of `make_input` is there once, in order, with the encoder's own bits."""
     for number in range(files):
         table = parquet.read_table(out / ("sub" if number % 2 else "") / f"part{number}.jsonl.parquet")
-        texts = texts_of(number)
+        texts = texts_of(number) * times
         assert table["id"].to_pylist() == [str(1000 * number + i) for i in range(len(texts))]
         np.testing.assert_array_equal(vectors_of(table), np.concatenate(list(encoder.encode_iter(texts, **options))))
     left = {file.relative_to(out).parts[0] for file in out.rglob("*") if file.name.startswith((".", "_"))}

@@ -67,6 +67,7 @@ def bundle(files: Path, model: Path) -> Path:
 # What each page supposes besides; what it makes itself is not brought.
 BRINGS: dict[str, list[str]] = {
     "docs/bench.md": ["run.json"],
+    "docs/cluster.md": ["corpus.txt", "my-bundle"],
     "docs/evaluate.md": ["handbook.jsonl", "my-bundle"],
     "docs/export.md": ["corpus.txt", "my-encoder"],
     "docs/extend.md": ["corpus.txt"],
