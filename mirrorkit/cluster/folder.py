@@ -27,6 +27,7 @@ from mirrorkit.errors import CorpusError, OutputError
 from mirrorkit.extras import require
 from mirrorkit.foreign import foreign
 from mirrorkit.publish import sweep
+from mirrorkit.publish.targets import check_links, told
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ class Folder:
     def check_target(self) -> None:
         """Raise OutputError where the folder holds what is not ours, or is no folder."""
         if isinstance(self.out, LocalPlace):
+            with told(self.out.folder):
+                check_links(self.out.folder)
             if self.out.folder.is_symlink() or (self.out.folder.exists() and not self.out.folder.is_dir()):
                 raise OutputError(f"{self.out.shown}: is a file or a link; give a folder")
             if not self.out.folder.is_dir():
@@ -98,10 +101,10 @@ class Folder:
             for folder in (self.out.folder / SHARDS, self.out.folder):
                 _remove_empty(folder)
 
-    def sweep(self, *, all_of_them: bool = False) -> None:
-        """Remove what killed processes of this machine left half-written, or any, once nothing more is to come."""
+    def sweep(self) -> None:
+        """Remove what killed processes left half-written."""
         if isinstance(self.out, LocalPlace):
-            sweep(self.out.folder / SCRATCH, all_of_them=all_of_them)
+            sweep(self.out.folder / SCRATCH)
 
     def state(self, shards: Sequence[Shard], made_by: MadeBy) -> State:
         """Return how far the folder is with these shards."""
@@ -152,7 +155,7 @@ class Folder:
         self._write(MANIFEST, as_json(manifest))
         if not manifest.failed:
             self._write(SUCCESS, f"{manifest.rows} rows in {len(manifest.shards)} shards\n".encode())
-        self.sweep(all_of_them=True)
+        self.sweep()
         return manifest
 
     def unfinish(self) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from mirrorkit.cluster.addresses import place_of
 from mirrorkit.cluster.places import File, Place
 from mirrorkit.cluster.records import MadeBy, Shard, ShardRecord, as_json, from_json
 from mirrorkit.cluster.rows import Block, Rows
-from mirrorkit.errors import BundleError, ConfigError, CorpusError, OutputError
+from mirrorkit.errors import BundleError, ConfigError, CorpusError, MirrorkitError, OutputError
 from mirrorkit.extras import require
 from mirrorkit.foreign import reason
 from mirrorkit.formats.vectors_record import KEY
@@ -174,16 +174,28 @@ def encode_shard(task: Task) -> ShardRecord:
     if not task.again and (record := done_already(out, shard, task.made_by)):
         return record
     try:
-        record = _written(task, with_encoder, root, out)
+        record = _recorded(task, with_encoder, root, out)
+        record = replace(record, seconds=round(time.perf_counter() - started, 3))
+        with out.publish(shard.record) as file:
+            file.write(as_json(record))
+        return record
+    except OutputError:
+        # Another worker may have done it meanwhile, finished the folder and cleared it up.
+        with suppress(MirrorkitError):
+            if record_of_other := done_already(out, shard, task.made_by):
+                return record_of_other
+        raise
+
+
+def _recorded(task: Task, with_encoder: Opened, root: Place, out: Place) -> ShardRecord:
+    """Write the vectors of a shard, or find out why there are none, and return its record."""
+    try:
+        return _written(task, with_encoder, root, out)
     except (CorpusError, ConfigError) as err:
-        if not job.skip:
+        if not task.job.skip:
             raise
-        out.remove(shard.name)
-        record = ShardRecord(shard, task.made_by, error=str(err))
-    record = replace(record, seconds=round(time.perf_counter() - started, 3))
-    with out.publish(shard.record) as file:
-        file.write(as_json(record))
-    return record
+        out.remove(task.shard.name)
+        return ShardRecord(task.shard, task.made_by, error=str(err))
 
 
 def _written(task: Task, with_encoder: Opened, root: Place, out: Place) -> ShardRecord:

@@ -6,6 +6,7 @@ of shards, so that a driver that died is started again and goes on.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections import deque
@@ -19,6 +20,8 @@ from mirrorkit.errors import ConfigError, MirrorkitError, OutputError
 from mirrorkit.extras import require
 from mirrorkit.foreign import foreign, reason
 from mirrorkit.machine.facts import usable_cores
+
+log = logging.getLogger(__name__)
 
 AUTO, LOCAL = "auto", "local"
 _CONNECT = 5.0  # seconds
@@ -49,7 +52,9 @@ def run_on_ray(tasks: list[Task]) -> Iterator[ShardRecord | OutputError]:
     ray = require("ray", extra="ray")
     # A thread a worker, unless asked for more: workers that each take a text are not in one another's way.
     waiting = deque(replace(task, job=replace(task.job, threads=task.job.threads or 1)) for task in tasks)
-    encode = ray.remote(**_needs(tasks[0]), max_retries=_RETRIES)(_encode)
+    needs = _needs(waiting[0])
+    _warn_of_waiting(ray, needs)
+    encode = ray.remote(**needs, max_retries=_RETRIES)(_encode)
     running: dict[Any, Task] = {}
     try:
         while waiting or running:
@@ -89,6 +94,19 @@ def _needs(task: Task) -> dict[str, Any]:
         "num_gpus": 1 if task.job.device == "cuda" else 0,
         "memory": _BASE + 2 * model,  # a graph is copied while it is opened
     }
+
+
+def _warn_of_waiting(ray: Any, needs: dict[str, Any]) -> None:
+    """Say where no machine is large enough: Ray waits for one without a word, for it may be on its way."""
+    wanted = {"CPU": needs["num_cpus"], "GPU": needs["num_gpus"], "memory": needs["memory"]}
+    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(all(node.get(name, 0) >= count for name, count in wanted.items()) for node in there):
+        log.warning(
+            "no machine of the cluster has %d CPUs, %d GPUs and %.1f GB of memory, as a shard needs: waiting for one",
+            wanted["CPU"],
+            wanted["GPU"],
+            wanted["memory"] / 1e9,
+        )
 
 
 def _window(ray: Any, task: Task) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from mirrorkit.errors import ConfigError, CorpusError, MirrorkitError
+from mirrorkit.errors import ConfigError, CorpusError, MirrorkitError, OutputError
 from mirrorkit.foreign import reason
 from mirrorkit.formats.files import is_within
 from mirrorkit.paths import local_path, size_of
@@ -153,6 +153,8 @@ class LocalPlace(Place):
                 return None
 
     def publish(self, name: str) -> Any:
+        if not is_within(self.folder, name):
+            raise OutputError(f"{self._named(name)}: leads out of {self.shown} by a link")
         return publish_shared(self._at(name), self.folder / SCRATCH)
 
     def remove(self, name: str) -> None:

@@ -61,7 +61,9 @@ def plan_shards(inputs: Sequence[str], out: Place, shard_rows: int) -> Plan:
     """
     if shard_rows < 0:
         raise ConfigError(f"shard_rows {shard_rows}: must be at least 1, or 0 for a shard a file")
-    if not inputs or "-" in inputs:
+    if not inputs:
+        raise ConfigError("inputs []: must name a file, a folder or a pattern")
+    if "-" in inputs:
         raise ConfigError("standard input cannot be divided into shards; give files")
     starts, names = zip(*map(divided, inputs), strict=True)
     if len(set(starts)) > 1:

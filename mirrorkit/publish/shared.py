@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _SUFFIX = ".partial"
 _TRIES = 20
+_ABANDONED = 3600.0  # seconds without a change, after which a process of another machine is taken for dead
 
 
 @contextmanager
@@ -45,12 +47,12 @@ def publish_shared(out: Path, scratch: Path) -> Iterator[BinaryIO]:
                 hidden.unlink(missing_ok=True)
 
 
-def sweep(scratch: Path, *, all_of_them: bool = False) -> None:
-    """Remove what processes of this machine that are gone left in `scratch`, or what any left, and the empty folder."""
+def sweep(scratch: Path) -> None:
+    """Remove what processes of this machine that are gone left in `scratch`, or any long ago, and the empty folder."""
     for file in scratch.glob(f"*{_SUFFIX}"):
         owner = _owner(file.name)
-        if all_of_them or (owner is not None and not owner.may_live()):
-            with suppress(OSError):
+        with suppress(OSError):
+            if (owner is not None and not owner.may_live()) or time.time() - file.stat().st_mtime > _ABANDONED:
                 file.unlink()
                 log.info("%s: removed the unfinished output of an earlier run", file.name)
     with suppress(OSError):  # somebody is at work in it

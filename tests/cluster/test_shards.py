@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from mirrorkit import check_vectors, encode_shards
 from mirrorkit.cluster import job as shard_job
 from mirrorkit.cluster.addresses import place_of
 from mirrorkit.cluster.plan import plan_shards
-from mirrorkit.errors import BundleError, CorpusError, OutputError
+from mirrorkit.errors import BundleError, CorpusError, MirrorkitError, OutputError
 from mirrorkit.formats.files import sha256_of
 from mirrorkit.formats.vectors_record import read_record
 from mirrorkit.publish.owner import this_process
@@ -316,8 +317,36 @@ def test_litter_of_the_dead_is_removed_and_that_of_others_kept(bundle: Path, tex
     encode_shards(bundle, texts, out, part="2/2")
     assert not dead.exists()
     assert other.exists()
+    os.utime(other, (0, 0))
     encode_shards(bundle, texts, out, finish=True)
     assert not (out / "_tmp").exists()
+
+
+def test_a_worker_that_another_one_was_faster_than(
+    bundle: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was writing may be gone when it is done: the shard is, too."""
+    out = tmp_path / "out"
+    write = shard_job._written
+
+    def overtaken(task: Any, *given: Any) -> Any:
+        record = write(task, *given)
+        monkeypatch.setattr(shard_job, "_written", write)
+        shard_job.encode_shard(task)
+        raise OutputError(f"{record.shard.name}: cannot be written (No such file or directory)")
+
+    monkeypatch.setattr(shard_job, "_written", overtaken)
+    assert encode_shards(bundle, texts, out).complete
+
+
+def test_nothing_is_written_outside_of_the_folder(bundle: Path, texts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    encode_shards(bundle, texts / "part0.jsonl", out, id_column="id")
+    (tmp_path / "elsewhere").mkdir()
+    (out / "sub").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(MirrorkitError, match=r"leads out of .* by a link|is a link that leads out"):
+        encode_shards(bundle, texts, out, id_column="id", resume=True)
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_inputs_may_be_elsewhere_the_next_time(bundle: Path, texts: Path, tmp_path: Path) -> None:
