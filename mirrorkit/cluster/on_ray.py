@@ -18,7 +18,7 @@ from mirrorkit.cluster.job import Task, encode_shard, opened
 from mirrorkit.cluster.records import ShardRecord
 from mirrorkit.errors import ConfigError, MirrorkitError, OutputError
 from mirrorkit.extras import require
-from mirrorkit.foreign import foreign, reason
+from mirrorkit.foreign import reason
 from mirrorkit.machine.facts import usable_cores
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ AUTO, LOCAL = "auto", "local"
 _CONNECT = 5.0  # seconds
 _WINDOW = 2  # tasks a worker: one that runs and one that waits for it
 _RETRIES = 8  # of a task whose worker or node died
+_LONGEST = 400  # characters of what Ray says
 _BASE = 400 << 20  # bytes that a worker takes beside its model
 
 
@@ -36,15 +37,18 @@ def connect(address: str) -> None:
     ray = require("ray", extra="ray")
     if ray.is_initialized():
         return
-    quiet = {"log_to_driver": False, "configure_logging": False}
+    given: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if address == LOCAL:
-        with foreign(ConfigError, "on ray=local: Ray cannot be started"):
-            ray.init(num_cpus=usable_cores(), include_dashboard=False, **quiet)
-        return
-    if address != AUTO:
-        _check_reachable(address)
-    with foreign(ConfigError, f"on 'ray={address}': cannot be used"):
-        ray.init(address=address, **quiet)
+        given.update(num_cpus=usable_cores(), include_dashboard=False)
+    else:
+        given["address"] = address
+        if address != AUTO:
+            _check_reachable(address)
+    try:
+        ray.init(**given)
+    except Exception as err:  # of many kinds; what it says of two versions takes several lines
+        said = " ".join(str(err).split())[:_LONGEST]
+        raise ConfigError(f"on 'ray={address}': cannot be used ({said or type(err).__name__})") from err
 
 
 def run_on_ray(tasks: list[Task]) -> Iterator[ShardRecord | OutputError]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -54,6 +56,11 @@ def test_bad_options(options: list[str], said: str, bundle: Path, texts: Path, t
     assert not out.exists()
 
 
+def test_no_inputs_at_all(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"inputs \[\]: must name a file, a folder or a pattern"):
+        encode_shards(bundle, [], tmp_path / "out")
+
+
 def test_bad_places(bundle: Path, texts: Path, tmp_path: Path) -> None:
     def refused(said: str, *args: Any) -> None:
         result = command("encode", bundle, *args)
@@ -76,6 +83,41 @@ def test_bad_places(bundle: Path, texts: Path, tmp_path: Path) -> None:
     refused("is a file or a link", texts, "-o", tmp_path / "file")
     (tmp_path / "file").unlink()
     assert sorted(tmp_path.rglob("*")) == before
+
+
+class Ray:
+    """A Ray that cannot be used."""
+
+    __name__ = "ray"
+
+    @staticmethod
+    def is_initialized() -> bool:
+        return False
+
+    @staticmethod
+    def init(**_: object) -> None:
+        raise RuntimeError(
+            "Version mismatch: The cluster was started with:\n    Ray: 2.9\nThis process with:\n    Ray: 3"
+        )
+
+
+def test_clusters_that_cannot_be_used(
+    bundle: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", cast(ModuleType, Ray()))
+    for address, said in (
+        ("ray", "--on 'ray=auto': cannot be used (Version mismatch: The cluster was started with: Ray: 2.9 T"),
+        ("ray=local", "--on 'ray=local': cannot be used (Version mismatch"),
+        ("ray=127.0.0.1:9", "--on 'ray=127.0.0.1:9': nothing can be reached there"),
+        ("ray=127.0.0.1:99999", "nothing can be reached there"),
+        ("ray=nowhere", "--on 'ray=nowhere': must be ray=HOST:PORT"),
+    ):
+        result = command("encode", bundle, texts, "-o", tmp_path / "out", "--on", address)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+        assert said in result.stderr
+    monkeypatch.setitem(sys.modules, "ray", cast(ModuleType, None))
+    assert "pip install 'mirrorkit[ray]'" in command("encode", bundle, texts, "-o", "x", "--on", "ray").stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_others_is_left_alone(bundle: Path, texts: Path, tmp_path: Path) -> None:
