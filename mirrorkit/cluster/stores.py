@@ -65,12 +65,23 @@ class StorePlace(Place):
         selector = self._fs_module.FileSelector(self._at(below), allow_not_found=True, recursive=True)
         with self._told(CorpusError, below, "cannot be listed"):
             found = self._fs.get_file_info(selector)
+        if not found:
+            self._check_bucket()
         for about in sorted(found, key=lambda about: str(about.path)):
             if about.type != self._fs_module.FileType.File:
                 continue
             parts = about.path[len(self._at(below)) :].strip("/").split("/")
             if not any(map(is_hidden, parts)):
                 yield self._found(about)
+
+    def _check_bucket(self) -> None:
+        """Raise CorpusError where there is no such bucket, which a listing of nothing does not tell."""
+        bucket = self._path.partition("/")[0]
+        if not bucket or hasattr(self._fs, "handler"):
+            return
+        with self._told(CorpusError, "", "cannot be looked for"):
+            if self._fs.get_file_info(bucket).type == self._fs_module.FileType.NotFound:
+                raise CorpusError(f"{self.shown}: there is no bucket {bucket!r}")
 
     def open(self, name: str) -> Any:
         with self._told(CorpusError, name, "cannot be read"):

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 KEY, SECRET = "testkey", "very/secret"
+BUCKET = "bucket"  # the only one
 
 
 @dataclass
@@ -80,8 +81,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _on_head(self, name: str, query: dict[str, list[str]], body: bytes) -> None:
         if "/" in name:
             self._on_get(name, query, body)
-        else:
+        elif name == BUCKET:
             self._reply(200)
+        else:
+            self._error(404, "NoSuchBucket")
 
     def _on_get(self, name: str, query: dict[str, list[str]], body: bytes) -> None:
         if "list-type" in query:

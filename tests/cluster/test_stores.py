@@ -119,6 +119,7 @@ def test_what_cannot_be_reached_is_said_without_the_key(store: Store, bundle: Pa
             "cannot be read .*connect",
         ),
         ("s3://akey:asecret@bucket/o?secret=x", ConfigError, "there is no option 'secret', only region"),
+        (store.uri("nosuch/o"), CorpusError, "s3://nosuch/o: there is no bucket 'nosuch'"),
         ("s3:///o", ConfigError, "names no bucket"),
         ("nosuch://akey:asecret@bucket/o", ConfigError, "Protocol not known"),
     ):
