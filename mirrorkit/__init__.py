@@ -60,6 +60,8 @@ _HOME = {
     "Hit": "mirrorkit.finding.search",
     "adapt": "mirrorkit.adapting.adapt",
     "AdaptResult": "mirrorkit.adapting.adapt",
+    "encode_shards": "mirrorkit.cluster.shards",
+    "ShardsResult": "mirrorkit.cluster.result",
     # TensorRT.
     "build_engine": "mirrorkit.exporter.tensorrt.build",
     "rebuild_engine": "mirrorkit.exporter.tensorrt.build",
@@ -92,6 +94,8 @@ if TYPE_CHECKING:
     from mirrorkit.bench.measure.processes import WorkerError as WorkerError
     from mirrorkit.bench.result import BenchResult as BenchResult
     from mirrorkit.bench.run import run_bench as run_bench
+    from mirrorkit.cluster.result import ShardsResult as ShardsResult
+    from mirrorkit.cluster.shards import encode_shards as encode_shards
     from mirrorkit.errors import BundleError as BundleError
     from mirrorkit.errors import ConfigError as ConfigError
     from mirrorkit.errors import CorpusError as CorpusError

@@ -41,6 +41,7 @@ MAY_IMPORT = {
     "finding": DATA | {"publish", "runtime"},
     "integrations": DATA | {"publish", "runtime"},
     "serving": DATA | {"machine", "runtime"},
+    "cluster": DATA | {"machine", "publish", "runtime", "runtime.files", "runtime.tensorrt"},
     "verification": DATA | {"machine", "runtime", "runtime.openvino"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "adapting": DATA | {"evaluation", "machine", "publish", "runtime"},
@@ -177,6 +178,10 @@ HEAVY = ["torch", "transformers", "onnxruntime", "onnx", "numpy", "scipy", "toke
         (
             "from mirrorkit.cli.app import app; app(['engine', '--help'], standalone_mode=False)",
             [*HEAVY, "tensorrt_rtx"],
+        ),
+        (
+            "from mirrorkit.cli.app import app; app(['encode', '--help'], standalone_mode=False)",
+            [*HEAVY, "pyarrow", "ray"],
         ),
         ("from mirrorkit.cli.app import app; app(['recipes', '--json'], standalone_mode=False)", HEAVY),
         ("from mirrorkit import evaluate_sts", ["torch", "transformers", "onnxruntime"]),

@@ -32,6 +32,7 @@ from mirrorkit import (
     check_vectors,
     compare,
     encode_file,
+    encode_shards,
     evaluate,
     evaluate_knn,
     evaluate_retrieval,
@@ -116,6 +117,16 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "check, revision": (lambda w: check(w / "bundle", revision="v1"), "revision"),
     "push": (lambda w: push(w / "bundle", "nowhere"), "repository"),
     "Encoder, revision": (lambda w: Encoder(w / "bundle", revision="v1"), "revision"),
+    "encode_shards, part": (lambda w: encode_shards(w / "bundle", [w / "texts.txt"], w / "s", part="9/3"), "part"),
+    "encode_shards, two at once": (
+        lambda w: encode_shards(w / "bundle", [w / "texts.txt"], w / "s", status=True, finish=True),
+        "finish",
+    ),
+    "encode_shards, on_error": (
+        lambda w: encode_shards(w / "bundle", [w / "texts.txt"], w / "s", on_error="go on"),
+        "on_error",
+    ),
+    "encode_shards, keep": (lambda w: encode_shards(w / "bundle", [w / "texts.txt"], w / "s", keep=["a", "a"]), "keep"),
     "encode_file, output_type": (
         lambda w: encode_file(w / "bundle", str(w / "texts.txt"), w / "new.npy", output_type="int2"),
         "output_type",
@@ -210,6 +221,7 @@ def test_every_public_function_is_among_them() -> None:
         "PushResult",
         "Hit",
         "AdaptResult",
+        "ShardsResult",
     }
     others = {"__version__", "Progress", "Backbone"}  # protocols, which nobody calls
     errors = {name for name in mirrorkit.__all__ if name.endswith("Error")}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mirrorkit.cli.command import OUTPUT, RUN, Delimiter, Encoding, Header, Json, TextColumn, command, option
+from mirrorkit.cli.command import OUTPUT, RUN, Delimiter, Encoding, Header, Json, TextColumn, command, listed, option
+from mirrorkit.cli.shards import SHARDS, is_of_shards, to_shards
 from mirrorkit.errors import ConfigError
 from mirrorkit.terminal.console import live_progress, print_json, show, stdout
 
@@ -28,12 +29,15 @@ def encode(
         str, typer.Argument(help="Folder of a bundle or of an ONNX export made by others, or a hub id of a bundle.")
     ],
     texts: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            help="File of text, csv, tsv, json, jsonl (also .gz .bz2 .xz .zst), parquet or arrow, or - for stdin."
+            help="File of text, csv, tsv, json, jsonl (also .gz .bz2 .xz .zst), parquet or arrow, or - for stdin; or "
+            "files, folders, patterns and addresses (s3://, gs://, az://, hf://), which become shards."
         ),
     ],
-    out: Annotated[Path, option(OUTPUT, "File to write: .npy, .jsonl or .parquet.", "--out", "-o")],
+    out: Annotated[
+        str, option(OUTPUT, "File to write: .npy, .jsonl or .parquet; of shards a folder or address.", "--out", "-o")
+    ],
     variant: Annotated[str, option(RUN, "auto, fp32, fp16, int8, int4, or the name of one.")] = "auto",
     device: Annotated[
         str | None, option(RUN, "cpu or cuda; default: cuda where TensorRT is asked for. Of OpenVINO: cpu, gpu or npu.")
@@ -71,45 +75,76 @@ def encode(
     adapter: Annotated[
         Path | None, option(_VECTORS, "Folder of an adapter of this encoder: vectors to search among an older one's.")
     ] = None,
-    resume: Annotated[bool, option(OUTPUT, "Continue a stopped job; parquet only.", "--resume")] = False,
-    overwrite: Annotated[bool, option(OUTPUT, "Replace the file at OUT.", "--overwrite")] = False,
+    resume: Annotated[bool, option(OUTPUT, "Continue a stopped job; parquet and shards only.", "--resume")] = False,
+    overwrite: Annotated[bool, option(OUTPUT, "Replace the file at OUT, or the shards.", "--overwrite")] = False,
+    id_column: Annotated[str | None, option(SHARDS, "Column to write before the vectors.")] = None,
+    keep: Annotated[str | None, option(SHARDS, "More columns to write, with commas between them.")] = None,
+    shard_rows: Annotated[
+        int | None,
+        option(SHARDS, "Cut parquet files of more rows at their row groups; 0: never; default: 100,000."),
+    ] = None,
+    part: Annotated[str | None, option(SHARDS, "Do a part of the shards: 3/16 is the third of sixteen.")] = None,
+    on: Annotated[str | None, option(SHARDS, "ray, ray=HOST:PORT or ray=local: run the shards as its tasks.")] = None,
+    on_error: Annotated[
+        str | None, option(SHARDS, "stop (default), or skip: leave out and name what cannot be read.")
+    ] = None,
+    status: Annotated[bool, option(SHARDS, "Tell how far the shards are, and do nothing.", "--status")] = False,
+    finish: Annotated[
+        bool, option(SHARDS, "Check all shards and write the manifest, after parts are done.", "--finish")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Encode the rows of TEXTS: row i of OUT is row i of the input, blank rows included."""
+    about_vectors: dict[str, Any] = {
+        "variant": variant,
+        "device": device,
+        "threads": threads,
+        "tensorrt": _tensorrt(provider, _folder(engine), rebuild, engine_cache),
+        "engine": _named(engine),
+        "precision": precision,
+        "text_column": text_column,
+        "delimiter": delimiter,
+        "encoding": encoding,
+        "header": header,
+        "prompt": prompt,
+        "prompt_name": prompt_name,
+        "normalize": normalize,
+        "truncate_dim": truncate_dim,
+        "output_type": output_type,
+        "revision": revision,
+        "batch_tokens": batch_tokens,
+        "expect": expect,
+        "overwrite": overwrite,
+        "resume": resume,
+    }
+    of_shards = {
+        "id_column": id_column,
+        "keep": listed(keep),
+        "shard_rows": shard_rows,
+        "part": part,
+        "on": on,
+        "on_error": on_error,
+        "status": status or None,
+        "finish": finish or None,
+    }
+    given = {name: value for name, value in of_shards.items() if value is not None}
+    if given or is_of_shards(texts, out):
+        if adapter is not None:
+            raise ConfigError(f"adapter {str(adapter)!r}: is for one file; shards are of the encoder's own vectors")
+        to_shards(bundle, texts, out, given, about_vectors, as_json=json_)
+    else:
+        _to_file(bundle, texts[0], Path(out), about_vectors | {"adapter": adapter}, as_json=json_)
+
+
+def _to_file(bundle: str, texts: str, out: Path, options: dict[str, Any], *, as_json: bool) -> None:
     from mirrorkit.runtime.files.encode_file import encode_file
 
     with live_progress() as progress:
-        result = encode_file(
-            bundle,
-            texts,
-            out,
-            variant=variant,
-            device=device,
-            threads=threads,
-            tensorrt=_tensorrt(provider, _folder(engine), rebuild, engine_cache),
-            engine=_named(engine),
-            precision=precision,
-            text_column=text_column,
-            delimiter=delimiter,
-            encoding=encoding,
-            header=header,
-            prompt=prompt,
-            prompt_name=prompt_name,
-            normalize=normalize,
-            truncate_dim=truncate_dim,
-            output_type=output_type,
-            revision=revision,
-            batch_tokens=batch_tokens,
-            expect=expect,
-            adapter=adapter,
-            overwrite=overwrite,
-            resume=resume,
-            progress=progress,
-        )
+        result = encode_file(bundle, texts, out, **options, progress=progress)
     show(
         result.as_dict(),
         lambda: [result.line(), f"read {result.understood}"],
-        as_json=json_,
+        as_json=as_json,
         markup=False,
         of_files=True,
     )

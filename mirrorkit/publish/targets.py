@@ -37,7 +37,7 @@ def check_target(out: Path, *, overwrite: bool, needs_bytes: int = 0) -> None:
     when it is one of ours: a slip of the keyboard must not cost somebody's home folder, nor a model of others.
     """
     with told(out):
-        _check_links(out)
+        check_links(out)
         _check_place(out)
         _try(out)
         _check_content(out, overwrite=overwrite)
@@ -47,7 +47,7 @@ def check_target(out: Path, *, overwrite: bool, needs_bytes: int = 0) -> None:
 def check_file_target(out: Path, *, overwrite: bool) -> None:
     """Raise OutputError now for what would make publishing the file `out` fail after all the work is done."""
     with told(out):
-        _check_links(out)
+        check_links(out)
         if out.is_symlink() or (out.exists() and not out.is_file()):
             raise OutputError(f"{out}: is a folder, a link or a device; give a new file")
         _try(out)
@@ -122,7 +122,7 @@ def _check_content(out: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{out}: is not empty and was not written by mirrorkit, so it is not overwritten")
 
 
-def _check_links(out: Path) -> None:
+def check_links(out: Path) -> None:
     """Refuse a way to `out` over links of other people: they decide where such a way leads."""
     for place in out.absolute().parents:
         try:

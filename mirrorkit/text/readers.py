@@ -6,6 +6,7 @@ What a file is, is told from its content; its name decides only where the conten
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mirrorkit.errors import ConfigError, CorpusError
+from mirrorkit.text.columns import TEXT, place_of
 from mirrorkit.text.dialect import SAMPLE, Dialect, Sample, cells, misfit
 from mirrorkit.text.opened import Hashed, Opened, kind_by_name, opened
 from mirrorkit.text.packed import bytes_on_disk, refuse_bomb
@@ -41,6 +43,7 @@ from mirrorkit.text.rows import (
 from mirrorkit.text.units import Record, Unit, plain_units
 
 _JSON = (".json", ".jsonl", ".ndjson")
+_MOST_FAULTS = 20  # that are remembered of a file
 
 
 @dataclass
@@ -51,9 +54,11 @@ class TextSource:
     reading: Reading = field(default_factory=Reading)
     width: int = 1  # strings a record has: 1, or 2 or 3 in pairs mode
     unit: Unit = Unit.LINE  # of plain text: what a record is; other kinds have a record a row
+    also: tuple[str, ...] = ()  # columns whose values, spelled as strings, follow those of a record
     label: str | None = None  # what messages call it; None: the file's name
     size: int = 0
     bad: int = 0  # rows that did not fit and were left out
+    faults: list[str] = field(default_factory=list)  # what was wrong with the first of them
     layout: list[str] = field(default_factory=list)  # what was understood of it, for people
     skipped: tuple[str, ...] = ()  # a file has no parts that could be
     table: bool = False  # whether it is parquet or arrow, which are not read from front to end
@@ -144,9 +149,10 @@ class TextSource:
         elif self.width > 1:
             raise CorpusError(f"{self.name}: holds no pairs; a pair is a||b, or two columns of a csv, tsv or jsonl")
         else:
+            self._only_text()
             self.layout.append(f"plain text, a {self.unit} each")
             self.by_line, self.in_blocks = self.unit is Unit.LINE, self.unit is not Unit.LINE
-            yield from plain_units(self.name, lines, self.unit)
+            yield from (record * (1 + len(self.also)) for record in plain_units(self.name, lines, self.unit))
 
     def _counted(self, lines: Iterator[str], ahead: int) -> Iterator[str]:
         self._ahead, self._passed = ahead, 0
@@ -165,10 +171,11 @@ class TextSource:
         places = text_columns(self.reading, self.width, names, first[1:] if names else first, columns, self.name)
         self.layout += [dialect.told(), *(["header"] if names else ["no header"] if columns else [])]
         self.layout.append(told_columns(names, places, columns))
+        places += [place_of(name, names, columns, self.name) for name in self.also]
         to_pass = names is not None
         for line, row in cells(self.name, lines, dialect):
             if not any(cell.strip() for cell in row):
-                yield ("",) * self.width
+                yield ("",) * (self.width + len(self.also))
             elif to_pass:
                 to_pass = False
             elif len(row) != columns:
@@ -191,14 +198,17 @@ class TextSource:
         self.layout.append(kind)
         for number, value in chain(head, values):
             if value == "" or (isinstance(value, str) and self.width == 1):
-                yield (value, *("",) * (self.width - 1))
+                if value:  # else a blank line, or an empty string
+                    self._only_text()
+                yield (value, *("",) * (self.width - 1), *(value,) * len(self.also))
                 continue
             try:
                 row = as_object(self.name, number, value)
                 where = f"{self.name}, line {number}"
                 if keys is None:
                     keys = self._keys(row, head, where)
-                yield tuple(_string(row, key, where) for key in keys)
+                texts = tuple(_string(row, key, where) for key in keys)
+                yield texts + tuple(_spelled(_value(row, key, where)) for key in self.also)
             except CorpusError as err:
                 self._skip(err)
 
@@ -227,18 +237,26 @@ class TextSource:
             places = text_columns(self.reading, self.width, names, shown, len(names), self.name)
             chosen[:] = [names[i] for i in places]
             self.layout[:] = [str(found.table), told_columns(names, places, len(names))]
-            return places
+            return places + [place_of(name, names, len(names), self.name) for name in self.also]
 
         for row in table_rows(self.path, found.table, pick):
-            if not all(isinstance(value, (str, type(None))) for value in row):
+            if not all(isinstance(value, (str, type(None))) for value in row[: self.width]):
                 raise CorpusError(f"{self.name}: column {'/'.join(chosen)} is not of strings")
-            yield tuple(value or "" for value in row)
+            yield tuple(value or "" for value in row[: self.width]) + tuple(map(_spelled, row[self.width :]))
+
+    def _only_text(self) -> None:
+        """Raise ConfigError where more is wanted of plain text than the text: its one column is called that."""
+        for name in self.also:
+            if name != TEXT:
+                raise ConfigError(f"{self.name}: no column {name!r}, there is only the text")
 
     def _skip(self, err: CorpusError) -> None:
         """Count a row that does not fit, where the user lets them be; else raise what is wrong with it."""
         if not self.reading.skip_bad:
             raise err
         self.bad += 1
+        if len(self.faults) < _MOST_FAULTS:
+            self.faults.append(str(err))
 
 
 def _head(lines: Iterator[str]) -> tuple[list[str], bool]:
@@ -258,9 +276,19 @@ def _shown(value: object) -> str:
     return value if isinstance(value, str) else "" if value is None else "0"
 
 
-def _string(row: dict[str, Any], key: str, where: str) -> str:
+def _spelled(value: Any) -> Any:
+    """Return any value but null as a string, a number as JSON spells it, so that a column has one type in all files."""
+    return value if isinstance(value, (str, type(None))) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _value(row: dict[str, Any], key: str, where: str) -> Any:
     if key not in row:
         raise CorpusError(f"{where}: no column {key!r}, there are: {', '.join(row)}")
-    if not isinstance(row[key], (str, type(None))):
-        raise CorpusError(f"{where}: {key} is {type(row[key]).__name__}, not a string")
-    return row[key] or ""
+    return row[key]
+
+
+def _string(row: dict[str, Any], key: str, where: str) -> str:
+    value = _value(row, key, where)
+    if not isinstance(value, (str, type(None))):
+        raise CorpusError(f"{where}: {key} is {type(value).__name__}, not a string")
+    return value or ""

@@ -74,6 +74,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = GRADED.read_text(encoding="utf-8").splitlines()
     sentences = [sentence for row in rows for sentence in row.split("\t")[1:]]
     (home / "corpus.txt").write_text("\n".join(sentences) + "\n", encoding="utf-8")
+    (home / "texts").mkdir()
+    for number in range(3):
+        lines = [{"id": f"{number}-{i}", "text": text} for i, text in enumerate(sentences[number::3])]
+        (home / "texts" / f"{number}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in lines), encoding="utf-8")
     (home / "sts").mkdir()
     for number, task in enumerate(SEVEN):
         (home / "sts" / f"{task}.tsv").write_text("\n".join(rows[number::7]) + "\n", encoding="utf-8")

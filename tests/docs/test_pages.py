@@ -74,6 +74,7 @@ def bundle(files: Path, model: Path) -> Path:
 BRINGS: dict[str, list[str]] = {
     "docs/adapt.md": ["my-bundle", "stored.txt"],
     "docs/bench.md": ["run.json"],
+    "docs/cluster.md": ["corpus.txt", "my-bundle"],
     "docs/evaluate.md": ["handbook.jsonl", "my-bundle"],
     "docs/export.md": ["corpus.txt", "my-encoder"],
     "docs/extend.md": ["corpus.txt"],

@@ -43,6 +43,11 @@ def encode(inputs: Path, out: Path) -> None:
     command("-q", "encode", inputs / "bundle", inputs / "texts.txt", "-o", out, "--threads", 1, "--overwrite")
 
 
+def shards(inputs: Path, out: Path) -> None:
+    options = ["--threads", 1, "--keep", "text", "--overwrite"]
+    command("-q", "encode", inputs / "bundle", inputs / "parts", "-o", f"{out}/", *options)
+
+
 def triton(inputs: Path, out: Path) -> None:
     command("-q", "triton", inputs / "bundle", "-o", out, "--device", "cpu", "--overwrite")
 
@@ -126,6 +131,20 @@ def opens_jsonl(out: Path) -> None:
     assert [row["text"] for row in rows] == TEXTS
 
 
+def opens_shards(out: Path) -> None:
+    """Raise unless every shard that is there is whole, and where `_SUCCESS` says that it is all, it is."""
+    from pyarrow import parquet
+
+    found = {file.name: parquet.read_table(file)["text"].to_pylist() for file in out.glob("*.parquet")}
+    halves = {"0.txt.parquet": TEXTS[:6], "1.txt.parquet": TEXTS[6:]}
+    assert all(halves[name] == texts for name, texts in found.items())
+    for record in out.glob("_shards/*.json"):
+        assert json.loads(record.read_text(encoding="utf-8"))["rows"] == 6
+    if (out / "_SUCCESS").exists():
+        assert found == halves
+        assert json.loads((out / "_manifest.json").read_text(encoding="utf-8"))["rows"] == len(TEXTS)
+
+
 def opens_operators(out: Path) -> None:
     text = out.read_text(encoding="utf-8")
     assert text.startswith("# operators of")
@@ -174,6 +193,7 @@ JOBS = {
     "encode npy": Job("out.npy", encode, opens_npy),
     "encode jsonl": Job("out.jsonl", encode, opens_jsonl),
     "encode parquet": Job("out.parquet", encode, opens_parquet),
+    "encode shards": Job("shards", shards, opens_shards),
     "triton": Job("repository", triton, opens_triton),
     "operators": Job("ops.config", operators, opens_operators),
     "engine": Job("engine", engine, opens_engine),
@@ -190,6 +210,9 @@ def make_inputs(inputs: Path) -> None:
 
     inputs.mkdir()
     (inputs / "texts.txt").write_text("".join(f"{text}\n" for text in TEXTS), encoding="utf-8")
+    (inputs / "parts").mkdir()
+    for number, texts in enumerate((TEXTS[:6], TEXTS[6:])):
+        (inputs / "parts" / f"{number}.txt").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     small_model(inputs / "model", TINY)
     shutil.copytree(inputs / "model", inputs / "copy")
     make_bundle(inputs / "bundle", inputs / "copy")

@@ -246,3 +246,37 @@ def test_a_packed_file_that_swells_as_no_text_does_is_refused(tmp_path: Path) ->
             pass
     file.write_bytes(gzip.compress(b"a line\n" * 100_000))
     assert sum(1 for _ in TextSource(str(file)).records()) == 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "also", "rows"),
+    [
+        ("a.csv", "id,text,n\n7,some text,1\n\n8,and more,\n", ("id", "n"), [("7", "1"), ("", ""), ("8", "")]),
+        (
+            "a.jsonl",
+            '{"id": 7, "text": "x"}\n{"id": "7", "text": null}\n{"id": null, "text": "y"}\n'
+            '{"id": [1, {"é": 2.50}], "text": "z"}\n',
+            ("id",),
+            [("7",), ("7",), (None,), ('[1, {"é": 2.5}]',)],
+        ),
+        ("a.txt", "one\n\nthree\n", ("text",), [("one",), ("",), ("three",)]),
+    ],
+)
+def test_more_columns_come_behind_the_text(
+    name: str, content: str, also: tuple[str, ...], rows: list[tuple[str | None, ...]], tmp_path: Path
+) -> None:
+    records = list(TextSource(str(put(tmp_path, name, content)), also=also).records())
+    assert [record[1:] for record in records] == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "id,text\n7,some text\n", "a.csv: no column 'key', there are: id, text"),
+        ("a.jsonl", '{"id": 7, "text": "x"}\n', "a.jsonl, line 1: no column 'key', there are: id, text"),
+        ("a.txt", "one\n", "a.txt: no column 'key', there is only the text"),
+    ],
+)
+def test_a_further_column_that_is_not_there(name: str, content: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises((ConfigError, CorpusError), match=said):
+        list(TextSource(str(put(tmp_path, name, content)), also=("key",)).records())
