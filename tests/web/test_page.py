@@ -141,12 +141,10 @@ def test_what_is_typed_is_embedded_without_a_network(site: Site, browser: Chromi
     assert all(address.startswith((site.address, "data:")) for address in browser.requests)
     texts = ["The cat sat on the mat.", "<b>A cat</b> sat on a mat.", "Interest rates rose again."]
     typed = json.dumps("\n".join(["", *texts, "  "]))
-    browser.send("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
+    browser.go_offline()
     browser.evaluate(f"texts.value = {typed}; texts.dispatchEvent(new Event('input'))")
     browser.wait("document.querySelectorAll('#similarities tbody tr').length === 3")
-    browser.send(
-        "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1
-    )
+    browser.go_offline(False)
     head, *rows = _table(browser, "similarities")
     assert head == ["Sentence", "1", "2", "3"]
     assert [row[0] for row in rows] == [f"{i} {text}" for i, text in enumerate(texts, 1)]
@@ -168,7 +166,7 @@ def test_sizes_and_load_times_are_those_of_the_files(site: Site, browser: Chromi
     served = bundle.parent / "served"
     model = (bundle / "onnx" / "model_quantized.onnx").stat().st_size
     runtime = (served / "vendor" / "ort-wasm-simd-threaded.wasm").stat().st_size
-    scripts = [*served.glob("*.*"), *served.glob("vendor/*.mjs")]
+    scripts = [*served.glob("*.*"), *served.glob("vendor/**/*.mjs")]
     settings = [bundle / name for name in ("mirrorkit.json", "golden.jsonl", "tokenizer.json", "tokenizer_config.json")]
     sums = [sum(file.stat().st_size for file in files) for files in (scripts, settings)]
     sizes = [float(row[0].removesuffix(" MB")) for row in rows.values()]
@@ -191,7 +189,7 @@ def test_it_is_legible(dark: bool, width: int, site: Site, browser: Chromium, tm
 BROKEN = {
     "no bundle": ({"/bundle/mirrorkit.json": None}, "bundle/mirrorkit.json: missing (HTTP 404)"),
     "not JSON": ({"/bundle/mirrorkit.json": b"{"}, "mirrorkit.json: not readable as JSON"),
-    "a later schema": ({"/bundle/mirrorkit.json": b'{"schema_version": 9}'}, "schema 9, this page reads up to 2"),
+    "a later schema": ({"/bundle/mirrorkit.json": b'{"schema_version": 9}'}, "schema 9, this release reads up to 2"),
     "no graph": ({"/bundle/onnx/model_quantized.onnx": None}, "model_quantized.onnx: missing (HTTP 404)"),
     "a short graph": ({"/bundle/onnx/model_quantized.onnx": b"short"}, "has 5 bytes, mirrorkit.json says"),
     "no runtime": ({"/vendor/ort-wasm-simd-threaded.wasm": None}, "ort-wasm-simd-threaded.wasm: missing (HTTP 404)"),
@@ -239,7 +237,7 @@ def _expect_error(browser: Chromium, line: str) -> None:
 
 def test_setup_says_what_is_wrong(bundle: Path, tmp_path: Path) -> None:
     for arguments, line in (
-        ([bundle], "usage: bash export/web/setup BUNDLE OUT_DIR"),
+        ([bundle], "usage: bash export/web/setup BUNDLE OUT_DIR [VARIANT...]"),
         ([tmp_path, tmp_path / "out"], f"{tmp_path}: no mirrorkit.json in it"),
         ([bundle, tmp_path], f"{tmp_path} exists already"),
         ([bundle, tmp_path / "no" / "out"], "cannot be written"),

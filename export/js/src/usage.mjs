@@ -1,4 +1,5 @@
 // How texts go into a model and what can be said of its vectors: mirrorkit/formats/usage.py in JavaScript.
+import { shown } from "./errors.mjs";
 
 const ALWAYS = { query: "", document: "" }; // prompts that every model has
 
@@ -11,11 +12,12 @@ export function readUsage(manifest) {
 
 /** Return what to put before a text: `prompt`, else the one called `promptName`, else the default one. */
 export function promptOf(usage, { prompt, promptName } = {}) {
-  if (prompt !== undefined) return prompt;
+  if (typeof (prompt ?? "") !== "string") throw new Error(`prompt ${shown(prompt)}: must be a string`);
+  if ((prompt ?? null) !== null) return prompt;
   const name = promptName ?? usage.byDefault;
   if (name === null) return "";
   if (!Object.hasOwn(usage.known, name))
-    throw new Error(`prompt ${name}: the model has ${Object.keys(usage.prompts).join(", ") || "none"}`);
+    throw new Error(`prompt ${shown(name)}: the model has ${Object.keys(usage.prompts).join(", ") || "none"}`);
   return usage.known[name];
 }
 
