@@ -85,8 +85,10 @@ class Chromium:
         first: str = "",
         keep: bool = False,
     ) -> None:
-        """Go to an address; the script `first` runs before any of the page's, what an earlier one put into the Cache API
-        is gone unless `keep`."""
+        """Go to an address, where the script `first` runs before any of the page's.
+
+        What an earlier page put into the Cache API is gone unless `keep`.
+        """
         if not keep and address.startswith("http"):
             origin = "/".join(address.split("/")[:3])
             self.send("Storage.clearDataForOrigin", origin=origin, storageTypes="cache_storage")

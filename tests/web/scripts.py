@@ -12,13 +12,16 @@ LOADED = """
   );
 """
 # With a variant's name and texts as JSON: their vectors, computed by the page's own modules.
-VECTORS = """(async (name, texts) => {
-  %s
+VECTORS = (
+    """(async (name, texts) => {"""
+    + LOADED
+    + """
   const encoder = await (await openManifest("bundle", { ort, Tokenizer })).encoder(name, { exact: true });
   const vectors = await encoder.encode(texts);
   await encoder.close();
   return vectors.map((vector) => Array.from(vector));
-})(%%s, %%s)""" % LOADED
+})(%s, %s)"""
+)
 # The lowest contrast (WCAG 2) of any number in the heat map, as painted: a canvas turns each colour into sRGB.
 CONTRAST = """(() => {
   const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });

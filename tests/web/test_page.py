@@ -16,7 +16,7 @@ import pytest
 import mirrorkit
 from mirrorkit.formats.bundle import record_files
 from tests.conftest import REAL_TEXTS, ROOT
-from tests.web.chromium import Chromium, find_chromium
+from tests.web.chromium import Chromium
 from tests.web.scripts import CONTRAST, DONE, FINISHED, VECTORS
 from tests.web.site import Site
 
@@ -29,14 +29,6 @@ TEXTS = [*REAL_TEXTS, "ΣΑΣ ΟΔΟΣ", "\U00020000\U00020001 \U0002f800", "a \
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("torch", reason="needs the export extra")
-    folder = tmp_path_factory.mktemp("web") / "bundle"
-    assert mirrorkit.export("tiny", folder, precision=["fp32", "fp16", "int8", "int4"]).ok
-    return folder
-
-
-@pytest.fixture(scope="module")
 def site(bundle: Path) -> Iterator[Site]:
     if shutil.which("npm") is None:
         pytest.skip("needs npm")
@@ -45,15 +37,6 @@ def site(bundle: Path) -> Iterator[Site]:
     assert done.returncode == 0, done.stderr
     with Site(folder) as site:
         yield site
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("needs Chromium")
-    with Chromium(program, tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 def _setup(*arguments: Path) -> subprocess.CompletedProcess[str]:

@@ -45,17 +45,21 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 FLAGS = {"prompt": "--prompt", "prompt_name": "--prompt-name", "truncate_dim": "--truncate-dim"}
 # With texts and a list of options as JSON: for each of the options the vectors, and how alike the first two are.
-IN_PAGE = """(async (texts, all) => {
-  %s
+IN_PAGE = (
+    """(async (texts, all) => {"""
+    + LOADED
+    + """
   const encoder = await openBundle("bundle", { ort, Tokenizer, variant: "onnx/model.onnx" });
   const found = [];
   for (const options of all) {
     const vectors = await encoder.encode(texts, options);
-    found.push({ vectors: vectors.map((vector) => Array.from(vector)), alike: encoder.similarity(vectors[0], vectors[1]) });
+    const alike = encoder.similarity(vectors[0], vectors[1]);
+    found.push({ vectors: vectors.map((vector) => Array.from(vector)), alike });
   }
   await encoder.close();
   return found;
-})(%%s, %%s)""" % LOADED
+})(%s, %s)"""
+)
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -153,10 +153,9 @@ export class Encoder {
       const what = `failed on ${shape.join(" × ")} tokens (${firstLine(error)})`;
       throw new MirrorkitError(`variant ${this.variant}: ${what}`, { cause: error });
     }
-    if (data?.length !== texts.length * dim || !data.every(Number.isFinite)) {
-      const wanted = `${texts.length * dim} finite numbers`;
-      throw new MirrorkitError(`variant ${this.variant}: gave ${data?.length} values, not ${wanted}`);
-    }
+    const gave = (what) => new MirrorkitError(`variant ${this.variant}: gave ${what}`);
+    if (data?.length !== texts.length * dim) throw gave(`${data?.length} numbers, not ${texts.length} × ${dim}`);
+    if (!data.every(Number.isFinite)) throw gave("numbers that are not finite");
     return texts.map((_, row) => Float32Array.from(data.subarray(row * dim, (row + 1) * dim)));
   }
 }

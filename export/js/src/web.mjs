@@ -46,7 +46,8 @@ async function running(library, provider) {
   const start = ({ file, data_files: more }, bytes) => {
     const folder = file.slice(0, file.lastIndexOf("/") + 1);
     const externalData = more.map((path) => ({ path: path.replace(folder, ""), data: bytes.get(path) }));
-    return InferenceSession.create(bytes.get(file), { executionProviders: [provider], externalData });
+    const options = { executionProviders: [provider], externalData, logSeverityLevel: 3 }; // errors, and no advice
+    return InferenceSession.create(bytes.get(file), options);
   };
   return { provider, device: provider, Tensor, start };
 }
