@@ -110,6 +110,18 @@ def _expect_python(found: dict[str, Any], bundle: Path, wanted: str, texts: list
     assert found["closed"] == {"error": "the encoder is closed", "kind": "MirrorkitError", "ours": True}
 
 
+def test_the_readme_runs(project: Path, bundle: Path) -> None:
+    text = (JS / "README.md").read_text(encoding="utf-8")
+    program = re.findall(r"^## node\n\n```js\n(.*?)^```", text, re.M | re.S)[0]
+    (project / "readme.mjs").write_text(program, encoding="utf-8")
+    (project / "my-bundle").symlink_to(bundle)
+    variant, dim, alike = run("node", "readme.mjs", cwd=project).split()
+    encoder = mirrorkit.Encoder(bundle, threads=1)
+    one, another = encoder.encode(["How do I reset my password?", "I forgot my login."])
+    assert (variant, int(dim)) == (encoder.variant, encoder.dim)
+    assert float(alike) == pytest.approx(float(one @ another), abs=0.02)
+
+
 CALLS = [
     {"texts": TEXTS, "options": {}},
     {"texts": TEXTS, "options": {"prompt": "search for: "}},

@@ -39,7 +39,7 @@ def site(bundle: Path) -> Iterator[Site]:
         yield site
 
 
-def _setup(*arguments: Path) -> subprocess.CompletedProcess[str]:
+def _setup(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return _run("bash", WEB / "setup", *arguments)
 
 
@@ -122,6 +122,9 @@ def test_what_is_typed_is_embedded_without_a_network(site: Site, browser: Chromi
     browser.open(f"{site.address}?variant=fp32")
     browser.wait(DONE)
     assert all(address.startswith((site.address, "data:")) for address in browser.requests)
+    fetched = browser.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")
+    assert any(name.endswith("worker.mjs") for name in browser.requests)
+    assert not [name for name in fetched if "vendor" in name or "bundle" in name]  # all that is the worker's
     texts = ["The cat sat on the mat.", "<b>A cat</b> sat on a mat.", "Interest rates rose again."]
     typed = json.dumps("\n".join(["", *texts, "  "]))
     browser.go_offline()
@@ -229,6 +232,23 @@ def test_setup_says_what_is_wrong(bundle: Path, tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (2, "")
         assert line in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_setup_copies_the_variants_that_are_named(bundle: Path, tmp_path: Path) -> None:
+    done = _setup(bundle, tmp_path / "site", "int8", "int8-fused")
+    assert done.returncode == 0, done.stderr
+    copied = {file.name for file in (tmp_path / "site" / "bundle" / "onnx").iterdir()}
+    assert copied == {"model_quantized.onnx", "model_fused_quantized.onnx"}
+    manifest = json.loads((tmp_path / "site" / "bundle" / "mirrorkit.json").read_text(encoding="utf-8"))
+    assert list(manifest["variants"]) == ["int8", "int8-fused"]
+    done = _setup(bundle, tmp_path / "other", "int2")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "variant int2: this bundle holds fp32" in done.stderr
+    linked = Path(shutil.copytree(bundle, tmp_path / "linked"))
+    shutil.move(linked / "golden.jsonl", tmp_path / "elsewhere")
+    (linked / "golden.jsonl").symlink_to(tmp_path / "elsewhere")
+    assert "is a link that leads out of the folder" in _setup(linked, tmp_path / "other").stderr
+    assert not (tmp_path / "other").exists()
 
 
 def test_node_gives_the_vectors_of_python(node: str, bundle: Path) -> None:
