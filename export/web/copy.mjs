@@ -1,5 +1,5 @@
-// node copy.mjs BUNDLE OUT_DIR [VARIANT...]: what JavaScript reads of a bundle, and of the graphs these variants (or all
-// that are here). The manifest that is written names no others.
+// node copy.mjs BUNDLE OUT_DIR [VARIANT...]: copy what JavaScript reads of a bundle, and of its graphs these variants (or
+// all that are here). The manifest that is written names no others.
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { openManifest } from "mirrorkit";

@@ -68,7 +68,8 @@ async function load() {
   for (const { name, bytes } of variants) $("variant").append(new Option(`${name}, ${megabytes(bytes)}`, name));
   const { texts, idsDiffer } = goldens;
   $("warning").hidden = !idsDiffer;
-  $("warning").textContent = `Wrong vectors: this tokenizer gives other ids than Python for ${idsDiffer} of ${texts} texts.`;
+  const wrong = `this tokenizer gives other ids than Python for ${idsDiffer} of ${texts} texts.`;
+  $("warning").textContent = `Wrong vectors: ${wrong}`;
   $("variant").value = chosen;
   for (const id of ["variant", "check"]) $(id).disabled = false;
 }
@@ -111,8 +112,8 @@ async function pageBytes() {
   const names = performance.getEntriesByType("resource").map(({ name }) => name);
   const own = new URL("worker.mjs", location.href).href;
   const parts = [location.href, ...new Set([own, ...names, ...opened.scripts].filter(isPart))];
-  const files = parts.map(async (name) => (await (await fetch(name, { cache: "force-cache" })).arrayBuffer()).byteLength);
-  return (await Promise.all(files)).reduce((sum, bytes) => sum + bytes, 0);
+  const read = async (name) => (await fetch(name, { cache: "force-cache" })).arrayBuffer();
+  return (await Promise.all(parts.map(read))).reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 async function embed() {

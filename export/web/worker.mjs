@@ -12,7 +12,8 @@ const calls = {
   async load(wanted, onProgress) {
     const start = performance.now();
     const names = ["mirrorkit/browser.mjs", "ort.wasm.bundle.min.mjs", "tokenizers.min.mjs"];
-    const [[{ openManifest }, ort, { Tokenizer }], wasm] = await Promise.all([Promise.all(names.map(script)), read(WASM)]);
+    const [wasm, ...modules] = await Promise.all([read(WASM), ...names.map(script)]);
+    const [{ openManifest }, ort, { Tokenizer }] = modules;
     ort.env.wasm.wasmBinary = wasm;
     ort.env.wasm.numThreads = 1; // more need headers that a plain static server does not send
     const ready = performance.now();

@@ -186,7 +186,7 @@ WRONG = {
     "prompt passage: the model has none": {"texts": "a", "options": {"promptName": "passage"}},
     "prompt 7: must be a string": {"texts": "a", "options": {"prompt": 7}},
     "normalize yes: must be true or false": {"texts": "a", "options": {"normalize": "yes"}},
-    "normalize false: the graph of this bundle normalises, so the original lengths are lost": {
+    "normalize false: the graph of this bundle normalises, so its own lengths are lost": {
         "texts": "a",
         "options": {"normalize": False},
     },

@@ -1,6 +1,6 @@
 // Texts of similar length together, within a budget of tokens: mirrorkit/text/ragged.py in JavaScript.
 
-/** Yield places in `lengths`, the longest first, in batches of at most `budget` tokens with padding, one text at least. */
+/** Yield places in `lengths`, longest first, in batches of at most `budget` tokens with padding (one text at least). */
 export function* batches(lengths, budget) {
   const order = Array.from(lengths, (_, place) => place).sort((a, b) => lengths[b] - lengths[a] || a - b);
   for (let start = 0; start < order.length; ) {
@@ -11,8 +11,8 @@ export function* batches(lengths, budget) {
 }
 
 /**
- * Return `{ ids, mask, shape }`: int64 [texts, longest], padded at the right, at least 1 wide, since some tokenizers make
- * no token of an empty text. The first `unpooled` tokens of each have a 2 in the mask: attended to and not pooled.
+ * Return `{ ids, mask, shape }`: int64 [texts, longest], padded at the right, at least 1 wide, since some tokenizers
+ * make no token of an empty text. The first `unpooled` tokens of each have a 2 in the mask: attended to, not pooled.
  */
 export function padded(texts, padId, unpooled) {
   const width = Math.max(1, ...texts.map((ids) => ids.length));

@@ -85,7 +85,7 @@ export class Bundle {
     return this.tokens.ids(this.prompt(options) + text);
   }
 
-  /** Return what stands before a text with these options; throws MirrorkitError for a name that is none of the prompts. */
+  /** Return what stands before a text; throws MirrorkitError for a name that is none of the prompts. */
   prompt(options) {
     try {
       return promptOf(this.usage, options);
@@ -136,8 +136,8 @@ export class Bundle {
       throw new MirrorkitError(`variant ${shown(name)}: this bundle holds ${this.variants.join(", ") || "none"}`);
   }
 
-  /** Return an Encoder of the variant that `choose` finds for `wanted`: `auto`, `fp32`, `int8`, …; with `exact` of the one
-   * of this very name, where another graph of its precision is the faster one. */
+  /** Return an Encoder of the variant that `choose` finds for `wanted`: `auto`, `fp32`, `int8`, …; with `exact` of the
+   * one of this very name, where another graph of its precision is the faster one. */
   async encoder(wanted = "auto", { exact = false, signal, onProgress, onFallback } = {}) {
     if (exact) this.#checkName(wanted);
     const name = exact ? this.manifest.variants[wanted].file : wanted;

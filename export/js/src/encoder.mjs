@@ -67,8 +67,8 @@ export class Encoder {
   }
 
   /**
-   * Return the vectors of a text or of several, in their order: Float32Array [dim] each, of unit length where the model
-   * gives that. `signal` ends it between two batches, with the signal's reason.
+   * Return the vectors of a text or of several, in their order: Float32Array [dim] each, of unit length where the
+   * model gives that. `signal` ends it between two batches, with the signal's reason.
    */
   async encode(texts, { prompt, promptName, truncateDim, normalize, batchTokens, signal, onProgress } = {}) {
     signal?.throwIfAborted();
@@ -81,7 +81,8 @@ export class Encoder {
     const unpooled = this.#bundle.unpooled(before);
     const vectors = new Array(list.length);
     let done = 0;
-    for (const rows of batches(ids.map((one) => one.length), batchTokens ?? this.#backend.batchTokens ?? BATCH_TOKENS)) {
+    const budget = batchTokens ?? this.#backend.batchTokens ?? BATCH_TOKENS;
+    for (const rows of batches(ids.map((one) => one.length), budget)) {
       if (done) await turn(); // an abort, or a click, that came meanwhile
       signal?.throwIfAborted();
       const found = await this.#inTurn(() => this.#run(rows.map((row) => ids[row]), unpooled));
@@ -127,7 +128,7 @@ export class Encoder {
     if (normalize !== undefined && typeof normalize !== "boolean")
       throw new MirrorkitError(`normalize ${shown(normalize)}: must be true or false`);
     if (normalize === false && usage.normalized)
-      throw new MirrorkitError("normalize false: the graph of this bundle normalises, so the original lengths are lost");
+      throw new MirrorkitError("normalize false: the graph of this bundle normalises, so its own lengths are lost");
     const kept = Math.min(truncateDim ?? this.dim, this.dim);
     const brings = normalize === true && (kept < this.dim || !usage.normalized);
     return (vector) => (brings ? unit(vector.slice(0, kept)) : vector.slice(0, kept));
@@ -161,13 +162,12 @@ export class Encoder {
 }
 
 function listOf(texts) {
-  const list = Array.isArray(texts) ? texts : [texts];
-  const wrong = list.findIndex((text) => typeof text !== "string");
-  if (wrong >= 0) {
-    const where = Array.isArray(texts) ? `texts[${wrong}]` : "texts";
-    throw new MirrorkitError(`${where}: must be a string${where === "texts" ? " or an array of strings" : ""}, not ${shown(list[wrong])}`);
-  }
-  return list;
+  if (typeof texts === "string") return [texts];
+  if (!Array.isArray(texts))
+    throw new MirrorkitError(`texts: must be a string or an array of strings, not ${shown(texts)}`);
+  const wrong = texts.findIndex((text) => typeof text !== "string");
+  if (wrong >= 0) throw new MirrorkitError(`texts[${wrong}]: must be a string, not ${shown(texts[wrong])}`);
+  return texts;
 }
 
 function wholeAboveZero(options) {

@@ -5,7 +5,7 @@ import { checkGraphPaths } from "./graph_paths.mjs";
 
 const SCHEMA_VERSION = 2;
 
-/** Return the manifest in these bytes. Throws MirrorkitError for one that is malformed or written by a newer release. */
+/** Return the manifest in these bytes. Throws MirrorkitError for one that is malformed or of a newer release. */
 export function readManifest(bytes) {
   const manifest = parse(bytes, "mirrorkit.json");
   const bad = (what) => new MirrorkitError(`mirrorkit.json: ${what}`);
@@ -52,7 +52,8 @@ export class Meter {
 
   /** Count these files in. */
   expect(manifest, paths) {
-    for (const path of paths) if (Object.hasOwn(manifest.files, path)) this.#sizes.set(path, manifest.files[path].bytes);
+    const { files } = manifest;
+    for (const path of paths) if (Object.hasOwn(files, path)) this.#sizes.set(path, files[path].bytes);
   }
 
   /** Say that so many bytes of a file have come. */

@@ -1,7 +1,7 @@
 // Which model made a vector: mirrorkit/runtime/fingerprint.py in JavaScript, the same digits.
 import { canHash, sha256 } from "./files.mjs";
 
-/** Return the SHA-256 of all that decides a variant's vectors, undefined where the files could not be held to theirs. */
+/** Return the SHA-256 of all that decides a variant's vectors, undefined where files could not be held to theirs. */
 export async function fingerprintOf(manifest, usage, name) {
   if (!canHash()) return undefined;
   const { file, data_files: more } = manifest.variants[name];

@@ -34,10 +34,10 @@ export async function textsWithOtherIds(bundle) {
 
 /**
  * Encode every golden text with `encoder` and compare: `{ variant, texts, leftOut, idsDiffer, difference, cosine,
- * allowed, text, ok, milliseconds }`. `difference` is the largest of any component (of the mean length of a vector, where
- * they are not of length 1), `cosine` the lowest, both without the `leftOut` texts that are not steady where the variant
- * is quantised; `text` is the one with that difference, `milliseconds` the mean for one text. `onProgress({ done, total })`
- * is told after each.
+ * allowed, text, ok, milliseconds }`. `difference` is the largest of any component (of the mean length of a vector,
+ * where they are not of length 1), `cosine` the lowest, both without the `leftOut` texts that are not steady where the
+ * variant is quantised; `text` is the one with that difference, `milliseconds` the mean for one text.
+ * `onProgress({ done, total })` is told after each.
  */
 export async function check(encoder, { onProgress, signal } = {}) {
   const { bundle } = encoder;

@@ -138,7 +138,7 @@ export interface Bundle {
 export class MirrorkitError extends Error {}
 
 /**
- * Open a bundle, hold its files to their SHA-256 and its tokenizer to the ids of its golden texts, and return an encoder.
+ * Open a bundle, hold its files to their SHA-256 and its tokenizer to the golden texts' ids, and return an encoder.
  *
  * `place` is a folder (node) or an address, relative to the page's or worker's own. Throws MirrorkitError.
  */

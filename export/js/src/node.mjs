@@ -63,7 +63,8 @@ function folderOf(place) {
       throw new MirrorkitError(`${shown(String(place))}: not the address of a folder`, { cause: error });
     }
   }
-  if (typeof place !== "string" || !place) throw new MirrorkitError(`bundle ${shown(place)}: must be a path or an address`);
+  if (typeof place !== "string" || !place)
+    throw new MirrorkitError(`bundle ${shown(place)}: must be a path or an address`);
   return place;
 }
 
@@ -91,7 +92,8 @@ async function inside(folder, path) {
   const allowed = [home];
   for (let at = home; at !== dirname(at); at = dirname(at)) {
     const model = dirname(dirname(at));
-    if (basename(dirname(at)) === "snapshots" && basename(model).startsWith("models--")) allowed.push(join(model, "blobs"));
+    if (basename(dirname(at)) === "snapshots" && basename(model).startsWith("models--"))
+      allowed.push(join(model, "blobs"));
   }
   const real = await realpath(place);
   const leadsOut = (from) => relative(from, real).split(sep)[0] === "..";

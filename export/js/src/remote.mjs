@@ -50,7 +50,8 @@ function baseOf(address) {
   } catch (error) {
     throw new MirrorkitError("the address of the bundle cannot be read as one", { cause: error });
   }
-  if (url.username || url.password) throw new MirrorkitError("the address of the bundle has a password in it: leave it out");
+  if (url.username || url.password)
+    throw new MirrorkitError("the address of the bundle has a password in it: leave it out");
   if (!url.pathname.endsWith("/")) url.pathname += "/";
   return url;
 }
@@ -65,7 +66,9 @@ async function download(url, label, path, size, meter) {
   try {
     const response = await fetch(url, { cache: "no-cache", signal });
     if (!response.ok) throw new MirrorkitError(`${label}: missing (HTTP ${response.status})`);
-    return await bodyOf(response, label, size ?? LONGEST_MANIFEST, size !== undefined, (come) => meter.come(path, come));
+    if (size === undefined) return await bodyOf(response, label, LONGEST_MANIFEST, "");
+    const come = (bytes) => meter.come(path, bytes);
+    return await bodyOf(response, label, size, ", which mirrorkit.json says", come);
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof MirrorkitError) throw error;
@@ -73,8 +76,8 @@ async function download(url, label, path, size, meter) {
   }
 }
 
-/** Return the bytes of a response, at most `most` of them, as they come; `isKnown` where there should be just so many. */
-async function bodyOf(response, label, most, isKnown, come) {
+/** Return the bytes of a response, at most `most` of them, which `why` says; `come` is told how many there are. */
+async function bodyOf(response, label, most, why, come) {
   const parts = [];
   let size = 0;
   const reader = response.body.getReader();
@@ -84,10 +87,10 @@ async function bodyOf(response, label, most, isKnown, come) {
     size += value.byteLength;
     if (size > most) {
       await reader.cancel();
-      throw new MirrorkitError(`${label}: has more than ${most} bytes${isKnown ? ", which mirrorkit.json says" : ""}`);
+      throw new MirrorkitError(`${label}: has more than ${most} bytes${why}`);
     }
     parts.push(value);
-    if (isKnown) come(size);
+    come?.(size);
   }
   const whole = new Uint8Array(size); // as large as what came, whatever a manifest says
   let at = 0;

@@ -5,10 +5,10 @@ import { check } from "./golden.mjs";
 /**
  * Return an Encoder of `wanted` on the first of the bundle's backends that can be relied on.
  *
- * A backend is `{ get() }`, which gives `{ provider, device, without?, proven, Tensor, start(variant, bytes) }`, or null
- * where it is not here and nobody asked for it by name; it throws where somebody did. One that is not `proven` encodes
- * the golden texts first: there are GPUs and drivers that give wrong vectors and no error. What is left out is told to
- * `onFallback({ provider, instead, variant, reason })`, or else by console.warn.
+ * A backend is `{ name, get() }`; `get` gives `{ provider, device, without?, proven, Tensor, start(variant, bytes) }`,
+ * or null where it is not here and nobody asked for it by name; it throws where somebody did. One that is not `proven`
+ * encodes the golden texts first: there are GPUs and drivers that give wrong vectors and no error. What is left out is
+ * told to `onFallback({ provider, instead, variant, reason })`, or else by console.warn.
  */
 export async function startFirst(bundle, wanted, { meter, onFallback = warn }) {
   const left = []; // { provider, reason }
@@ -47,8 +47,12 @@ export async function startFirst(bundle, wanted, { meter, onFallback = warn }) {
 async function prove(encoder, signal) {
   const { ok, difference, cosine, allowed, text } = await check(encoder, { signal });
   if (ok) return;
-  const found = `largest difference ${difference.toExponential(1)}, ${allowed.difference} allowed; lowest cosine ${cosine.toFixed(4)}, ${allowed.cosine} allowed`;
-  throw new MirrorkitError(`${encoder.variant}: gives other vectors than golden.jsonl (${found}) for ${JSON.stringify(text.slice(0, 40))}`);
+  const found = [
+    `largest difference ${difference.toExponential(1)}, ${allowed.difference} allowed`,
+    `lowest cosine ${cosine.toFixed(4)}, ${allowed.cosine} allowed`,
+  ];
+  const where = `for ${JSON.stringify(text.slice(0, 40))}`;
+  throw new MirrorkitError(`${encoder.variant}: gives other vectors than golden.jsonl (${found.join("; ")}) ${where}`);
 }
 
 function warn({ provider, instead, variant, reason }) {

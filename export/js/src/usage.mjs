@@ -3,7 +3,7 @@ import { shown } from "./errors.mjs";
 
 const ALWAYS = { query: "", document: "" }; // prompts that every model has
 
-/** Return what a manifest, checked by fields.mjs, says of prompts and vectors; what older ones do not say is as it was. */
+/** Return what a checked manifest says of prompts and vectors; what older ones do not say is as it was. */
 export function readUsage(manifest) {
   const { prompts = {}, default_prompt: byDefault = null, include_prompt: includePrompt = true } = manifest;
   const { truncation_side: side = "right", similarity = "cosine", normalized } = manifest;

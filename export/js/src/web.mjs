@@ -3,12 +3,14 @@ import { openEncoder, openManifest } from "./bundle.mjs";
 import { MirrorkitError, firstLine, shown } from "./errors.mjs";
 import { remoteFiles } from "./remote.mjs";
 
+const tokenizers = () => import("@huggingface/tokenizers");
+
 /** Return `{ openBundle, openManifest }` that take ONNX Runtime from `load()` and the provider `usual` unless told. */
 export function forWeb(load, usual) {
   const platform = async (address, options = {}) => ({
     source: await remoteFiles(address, options),
     backends: backendsOf({ load, provider: usual, ...defined(options) }),
-    loadTokenizer: async () => options.Tokenizer ?? (await loaded("@huggingface/tokenizers", () => import("@huggingface/tokenizers"))).Tokenizer,
+    loadTokenizer: async () => options.Tokenizer ?? (await loaded("@huggingface/tokenizers", tokenizers)).Tokenizer,
   });
   return {
     openBundle: async (address, options) => openEncoder(await platform(address, options), options),
@@ -16,9 +18,10 @@ export function forWeb(load, usual) {
   };
 }
 
-/** Return what may run a graph, the wanted one first; `ort` is ONNX Runtime Web where the caller has loaded it himself. */
+/** Return what may run a graph, the wanted one first; `ort` is ONNX Runtime Web where the caller has loaded it. */
 export function backendsOf({ load, provider, ort, threads }) {
-  if (typeof WebAssembly !== "object") throw new MirrorkitError("this browser has no WebAssembly: ONNX Runtime needs it");
+  if (typeof WebAssembly !== "object")
+    throw new MirrorkitError("this browser has no WebAssembly: ONNX Runtime needs it");
   const library = once(async () => {
     const found = ort ?? (await loaded("onnxruntime-web", load));
     if (!ort || threads) found.env.wasm.numThreads = threads ?? 1; // more need headers that few servers send

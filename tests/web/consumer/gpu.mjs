@@ -1,5 +1,6 @@
 // node gpu.mjs < JOB: the package's WebGPU entry over a GPU that is made up: what it chooses, and what it says.
-// `{ place, adapter, gives, options, quiet }`: the adapter's features or null; `right`, `wrong`, `nothing` (NaN) or `refuses`.
+// `{ place, adapter, gives, options, quiet, abortAtRun }`: the adapter's features or null; `right`, `wrong`, `nothing`
+// (NaN) or `refuses`.
 import { text } from "node:stream/consumers";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { MirrorkitError, openBundle } from "mirrorkit/webgpu";

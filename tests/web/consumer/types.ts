@@ -16,7 +16,8 @@ const options: OpenOptions = {
 
 export async function use(): Promise<number> {
   const encoder: Encoder = await openBundle(new URL("https://example.org/bundle/"), options);
-  const [query]: Float32Array[] = await encoder.encode("a text", { promptName: "query", truncateDim: 64, normalize: true });
+  const short = { promptName: "query", truncateDim: 64, normalize: true };
+  const [query]: Float32Array[] = await encoder.encode("a text", short);
   const texts: readonly string[] = ["one", "two"];
   const [one, two] = await encoder.encode(texts, { onProgress: ({ done, total }) => console.log(done / total) });
   const { ok } = await encoder.check();
