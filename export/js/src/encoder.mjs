@@ -149,13 +149,14 @@ export class Encoder {
     const feeds = { input_ids: new Tensor("int64", ids, shape), attention_mask: new Tensor("int64", mask, shape) };
     let data;
     try {
-      data = (await this.#session.run(feeds, [POOLED]))[POOLED].data;
+      data = (await this.#session.run(feeds, [POOLED]))[POOLED]?.data;
     } catch (error) {
       const what = `failed on ${shape.join(" × ")} tokens (${firstLine(error)})`;
       throw new MirrorkitError(`variant ${this.variant}: ${what}`, { cause: error });
     }
     const gave = (what) => new MirrorkitError(`variant ${this.variant}: gave ${what}`);
-    if (data?.length !== texts.length * dim) throw gave(`${data?.length} numbers, not ${texts.length} × ${dim}`);
+    if (data === undefined) throw gave(`no ${POOLED}: ONNX Runtime must be of release 1.24 or later`);
+    if (data.length !== texts.length * dim) throw gave(`${data.length} numbers, not ${texts.length} × ${dim}`);
     if (!data.every(Number.isFinite)) throw gave("numbers that are not finite");
     return texts.map((_, row) => Float32Array.from(data.subarray(row * dim, (row + 1) * dim)));
   }

@@ -40,18 +40,24 @@ async function platform(place, { threads = 1, ort, Tokenizer, provider = "cpu" }
   return {
     source: remote ? await remoteFiles(place, { cache: false }) : folderFiles(folder),
     backends: [{ name: "cpu", get }],
-    loadTokenizer: async () => Tokenizer ?? (await import("@huggingface/tokenizers")).Tokenizer,
+    loadTokenizer: async () => Tokenizer ?? (await loaded("@huggingface/tokenizers", tokenizers)).Tokenizer,
   };
 }
 
 async function loadRuntime() {
   // Read when the library is loaded, which would otherwise report the machine and the program to its makers.
   process.env.ORT_DISABLE_TELEMETRY ??= "1";
+  return loaded("onnxruntime-node", () => import("onnxruntime-node"));
+}
+
+const tokenizers = () => import("@huggingface/tokenizers");
+
+async function loaded(name, load) {
   try {
-    return await import("onnxruntime-node");
+    return await load();
   } catch (error) {
-    const hint = error.code === "ERR_MODULE_NOT_FOUND" ? "; install it: npm install onnxruntime-node" : "";
-    throw new MirrorkitError(`onnxruntime-node: cannot be loaded (${firstLine(error)})${hint}`, { cause: error });
+    const hint = error.code === "ERR_MODULE_NOT_FOUND" ? `; install it: npm install ${name}` : "";
+    throw new MirrorkitError(`${name}: cannot be loaded (${firstLine(error)})${hint}`, { cause: error });
   }
 }
 
