@@ -1,18 +1,16 @@
 #!/usr/bin/env node
 // node check.mjs BUNDLE [VARIANT...]: hold every variant against golden.jsonl; exit 1 where one differs too much.
-import { firstLine } from "../web/bundle.mjs";
-import { check } from "../web/golden.mjs";
-import { open } from "./index.mjs";
+import { openManifest } from "mirrorkit";
 
 const [folder, ...names] = process.argv.slice(2);
 try {
   if (!folder) throw new Error("usage: node check.mjs BUNDLE [VARIANT...]");
-  const bundle = await open(folder);
+  const bundle = await openManifest(folder);
   let passed = 0, failed = 0;
   for (const name of names.length ? names : bundle.variants) {
-    const encoder = await bundle.open(name);
-    const { ok, texts, leftOut, idsDiffer, difference, cosine, allowed, text } = await check(bundle, encoder);
-    await encoder.release();
+    const encoder = await bundle.encoder(name, { exact: true });
+    const { ok, texts, leftOut, idsDiffer, difference, cosine, allowed, text } = await encoder.check();
+    await encoder.close();
     ok ? passed++ : failed++;
     const where = ok ? "" : `; worst on ${JSON.stringify(text.slice(0, 40))}`;
     console.log(
@@ -24,6 +22,6 @@ try {
   console.log(`node: ${passed} passed, ${failed} failed`);
   process.exitCode = failed ? 1 : 0;
 } catch (error) {
-  console.error(`check.mjs: ${firstLine(error)}`);
+  console.error(`check.mjs: ${String(error.message).split("\n")[0]}`);
   process.exitCode = 2;
 }

@@ -2,9 +2,7 @@
 // node embed.mjs BUNDLE [options] TEXT...: one line a text, its vector as JSON.
 //   --variant NAME   --prompt TEXT or --prompt-name NAME   --truncate-dim N   --normalize
 import { parseArgs } from "node:util";
-import { firstLine } from "../web/bundle.mjs";
-import { textsWithOtherIds } from "../web/golden.mjs";
-import { open } from "./index.mjs";
+import { openBundle } from "mirrorkit";
 
 try {
   const { values, positionals } = parseArgs({
@@ -19,19 +17,17 @@ try {
   });
   const [folder, ...texts] = positionals;
   if (!texts.length) throw new Error("usage: node embed.mjs BUNDLE [options] TEXT...");
-  const bundle = await open(folder);
-  const wrong = await textsWithOtherIds(bundle);
-  if (wrong.length) throw new Error(`${folder}: tokenizer.json gives other ids here for ${wrong.length} golden texts`);
-  const encoder = await bundle.encoder(values.variant);
+  const encoder = await openBundle(folder, { variant: values.variant });
   const kept = values["truncate-dim"];
   const options = {
     prompt: values.prompt,
     promptName: values["prompt-name"],
     truncateDim: kept === undefined ? undefined : Number(kept),
-    normalize: values.normalize,
+    normalize: values.normalize || undefined, // else as the model gives it
   };
-  for (const text of texts) console.log(JSON.stringify(Array.from(await encoder.encode(text, options))));
+  for (const vector of await encoder.encode(texts, options)) console.log(JSON.stringify(Array.from(vector)));
+  await encoder.close();
 } catch (error) {
-  console.error(`embed.mjs: ${firstLine(error)}`);
+  console.error(`embed.mjs: ${String(error.message).split("\n")[0]}`);
   process.exitCode = 2;
 }

@@ -51,6 +51,7 @@ class Chromium:
         self._rest = b""
         self._count = 0
         self._session: str | None = None
+        self._workers: set[str] = set()  # sessions of the page's workers
         self.requests: list[str] = []  # addresses asked for since `open`
         self.complaints: list[str] = []  # exceptions and errors in the console since `open`
         (target,) = [t for t in self.send("Target.getTargets")["targetInfos"] if t["type"] == "page"]
@@ -58,6 +59,7 @@ class Chromium:
         self._session = self.send("Target.attachToTarget", **attach)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
+        self.send("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=True, flatten=True)
 
     def __enter__(self) -> Chromium:
         return self
@@ -73,8 +75,23 @@ class Chromium:
         os.close(self._in)
         os.close(self._out)
 
-    def open(self, address: str, *, width: int = 1100, height: int = 900, dark: bool = False, first: str = "") -> None:
-        """Go to an address; the script `first` runs before any of the page's."""
+    def open(
+        self,
+        address: str,
+        *,
+        width: int = 1100,
+        height: int = 900,
+        dark: bool = False,
+        first: str = "",
+        keep: bool = False,
+    ) -> None:
+        """Go to an address, where the script `first` runs before any of the page's.
+
+        What an earlier page put into the Cache API is gone unless `keep`.
+        """
+        if not keep and address.startswith("http"):
+            origin = "/".join(address.split("/")[:3])
+            self.send("Storage.clearDataForOrigin", origin=origin, storageTypes="cache_storage")
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.send("Emulation.setDeviceMetricsOverride", **metrics)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -101,6 +118,14 @@ class Chromium:
                 raise TimeoutError(f"{condition}: not true after {PATIENCE:.0f} s")
             time.sleep(0.05)
 
+    def go_offline(self, offline: bool = True) -> None:
+        """Let the page and its workers reach nothing, or everything again."""
+        rate = 0 if offline else -1
+        limits = {"offline": offline, "latency": 0, "downloadThroughput": rate, "uploadThroughput": rate}
+        self.send("Network.emulateNetworkConditions", **limits)
+        for worker in self._workers:
+            self._post("Network.emulateNetworkConditions", limits, worker)
+
     def screenshot(self, file: Path) -> None:
         """Write the whole page, as far down as it goes, as a PNG."""
         size = self.send("Page.getLayoutMetrics")["cssContentSize"]
@@ -109,18 +134,22 @@ class Chromium:
 
     def send(self, method: str, **params: Any) -> Any:
         """Send a command and return its result, taking note of the events that come before it."""
-        self._count += 1
-        message: dict[str, Any] = {"id": self._count, "method": method, "params": params}
-        if self._session:
-            message["sessionId"] = self._session
-        os.write(self._out, json.dumps(message).encode() + b"\0")
+        number = self._post(method, params, self._session)
         while True:
             answer = self._next(method)
-            if answer.get("id") == self._count:
+            if answer.get("id") == number:
                 if "error" in answer:
                     raise PageError(f"{method}: {answer['error']['message']}")
                 return answer["result"]
             self._note(answer.get("method", ""), answer.get("params", {}))
+
+    def _post(self, method: str, params: dict[str, Any], session: str | None) -> int:
+        self._count += 1
+        message: dict[str, Any] = {"id": self._count, "method": method, "params": params}
+        if session:
+            message["sessionId"] = session
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        return self._count
 
     def _next(self, waiting_for: str) -> dict[str, Any]:
         while b"\0" not in self._rest:
@@ -135,7 +164,15 @@ class Chromium:
         return answer
 
     def _note(self, event: str, params: dict[str, Any]) -> None:
-        if event == "Network.requestWillBeSent":
+        if event == "Target.attachedToTarget":  # a worker waits until it is listened to
+            if params["targetInfo"]["type"] == "page":
+                return
+            self._workers.add(params["sessionId"])
+            for method in ("Network.enable", "Runtime.enable", "Log.enable", "Runtime.runIfWaitingForDebugger"):
+                self._post(method, {}, params["sessionId"])
+        elif event == "Target.detachedFromTarget":
+            self._workers.discard(params["sessionId"])
+        elif event == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
         elif event == "Runtime.exceptionThrown":
             self.complaints.append(json.dumps(params["exceptionDetails"]))

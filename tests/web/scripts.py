@@ -4,16 +4,24 @@ from __future__ import annotations
 
 FINISHED = "document.body.dataset.state === 'error' || 'check' in document.body.dataset"
 DONE = "document.body.dataset.state !== 'loading'"
+# The package as a page without an import map has it: what it would import by name is handed to it.
+LOADED = """
+  const [{ openBundle, openManifest }, ort, { Tokenizer }] = await Promise.all(
+    ["mirrorkit/browser.mjs", "ort.wasm.bundle.min.mjs", "tokenizers.min.mjs"]
+      .map((name) => import(new URL(`vendor/${name}`, document.baseURI))),
+  );
+"""
 # With a variant's name and texts as JSON: their vectors, computed by the page's own modules.
-VECTORS = """(async (name, texts) => {
-  const { open } = await import(new URL("browser.mjs", document.baseURI));
-  const { bundle } = await open();
-  const encoder = await bundle.open(name);
-  const vectors = [];
-  for (const text of texts) vectors.push(Array.from(await encoder.encode(text)));
-  await encoder.release();
-  return vectors;
+VECTORS = (
+    """(async (name, texts) => {"""
+    + LOADED
+    + """
+  const encoder = await (await openManifest("bundle", { ort, Tokenizer })).encoder(name, { exact: true });
+  const vectors = await encoder.encode(texts);
+  await encoder.close();
+  return vectors.map((vector) => Array.from(vector));
 })(%s, %s)"""
+)
 # The lowest contrast (WCAG 2) of any number in the heat map, as painted: a canvas turns each colour into sRGB.
 CONTRAST = """(() => {
   const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });

@@ -16,7 +16,7 @@ import pytest
 import mirrorkit
 from mirrorkit.formats.bundle import record_files
 from tests.conftest import REAL_TEXTS, ROOT
-from tests.web.chromium import Chromium, find_chromium
+from tests.web.chromium import Chromium
 from tests.web.scripts import CONTRAST, DONE, FINISHED, VECTORS
 from tests.web.site import Site
 
@@ -26,14 +26,6 @@ WEB, NODE = ROOT / "export" / "web", ROOT / "export" / "node"
 # Of a component. A sum in another order moves a value over the edge between two steps of a quantised graph.
 TOLERANCE = {"fp32": 1e-5, "fp32-fused": 1e-5, "fp16": 2e-4, "int8": 4e-3, "int8-fused": 4e-3, "int4": 5e-3}
 TEXTS = [*REAL_TEXTS, "ΣΑΣ ΟΔΟΣ", "\U00020000\U00020001 \U0002f800", "a \ud800 b", "[CLS] [MASK] [SEP]", "word " * 200]
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("torch", reason="needs the export extra")
-    folder = tmp_path_factory.mktemp("web") / "bundle"
-    assert mirrorkit.export("tiny", folder, precision=["fp32", "fp16", "int8", "int4"]).ok
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +39,7 @@ def site(bundle: Path) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("needs Chromium")
-    with Chromium(program, tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
-
-
-def _setup(*arguments: Path) -> subprocess.CompletedProcess[str]:
+def _setup(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return _run("bash", WEB / "setup", *arguments)
 
 
@@ -139,14 +122,17 @@ def test_what_is_typed_is_embedded_without_a_network(site: Site, browser: Chromi
     browser.open(f"{site.address}?variant=fp32")
     browser.wait(DONE)
     assert all(address.startswith((site.address, "data:")) for address in browser.requests)
+    fetched = browser.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")
+    assert any(name.endswith("worker.mjs") for name in browser.requests)
+    assert not [
+        name for name in fetched if name.endswith((".wasm", ".onnx", ".json", ".jsonl"))
+    ]  # all of it the worker's
     texts = ["The cat sat on the mat.", "<b>A cat</b> sat on a mat.", "Interest rates rose again."]
     typed = json.dumps("\n".join(["", *texts, "  "]))
-    browser.send("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
+    browser.go_offline()
     browser.evaluate(f"texts.value = {typed}; texts.dispatchEvent(new Event('input'))")
     browser.wait("document.querySelectorAll('#similarities tbody tr').length === 3")
-    browser.send(
-        "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1
-    )
+    browser.go_offline(False)
     head, *rows = _table(browser, "similarities")
     assert head == ["Sentence", "1", "2", "3"]
     assert [row[0] for row in rows] == [f"{i} {text}" for i, text in enumerate(texts, 1)]
@@ -168,7 +154,7 @@ def test_sizes_and_load_times_are_those_of_the_files(site: Site, browser: Chromi
     served = bundle.parent / "served"
     model = (bundle / "onnx" / "model_quantized.onnx").stat().st_size
     runtime = (served / "vendor" / "ort-wasm-simd-threaded.wasm").stat().st_size
-    scripts = [*served.glob("*.*"), *served.glob("vendor/*.mjs")]
+    scripts = [*served.glob("*.*"), *served.glob("vendor/**/*.mjs")]
     settings = [bundle / name for name in ("mirrorkit.json", "golden.jsonl", "tokenizer.json", "tokenizer_config.json")]
     sums = [sum(file.stat().st_size for file in files) for files in (scripts, settings)]
     sizes = [float(row[0].removesuffix(" MB")) for row in rows.values()]
@@ -191,7 +177,7 @@ def test_it_is_legible(dark: bool, width: int, site: Site, browser: Chromium, tm
 BROKEN = {
     "no bundle": ({"/bundle/mirrorkit.json": None}, "bundle/mirrorkit.json: missing (HTTP 404)"),
     "not JSON": ({"/bundle/mirrorkit.json": b"{"}, "mirrorkit.json: not readable as JSON"),
-    "a later schema": ({"/bundle/mirrorkit.json": b'{"schema_version": 9}'}, "schema 9, this page reads up to 2"),
+    "a later schema": ({"/bundle/mirrorkit.json": b'{"schema_version": 9}'}, "schema 9, this release reads up to 2"),
     "no graph": ({"/bundle/onnx/model_quantized.onnx": None}, "model_quantized.onnx: missing (HTTP 404)"),
     "a short graph": ({"/bundle/onnx/model_quantized.onnx": b"short"}, "has 5 bytes, mirrorkit.json says"),
     "no runtime": ({"/vendor/ort-wasm-simd-threaded.wasm": None}, "ort-wasm-simd-threaded.wasm: missing (HTTP 404)"),
@@ -239,7 +225,7 @@ def _expect_error(browser: Chromium, line: str) -> None:
 
 def test_setup_says_what_is_wrong(bundle: Path, tmp_path: Path) -> None:
     for arguments, line in (
-        ([bundle], "usage: bash export/web/setup BUNDLE OUT_DIR"),
+        ([bundle], "usage: bash export/web/setup BUNDLE OUT_DIR [VARIANT...]"),
         ([tmp_path, tmp_path / "out"], f"{tmp_path}: no mirrorkit.json in it"),
         ([bundle, tmp_path], f"{tmp_path} exists already"),
         ([bundle, tmp_path / "no" / "out"], "cannot be written"),
@@ -248,6 +234,23 @@ def test_setup_says_what_is_wrong(bundle: Path, tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (2, "")
         assert line in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_setup_copies_the_variants_that_are_named(bundle: Path, tmp_path: Path) -> None:
+    done = _setup(bundle, tmp_path / "site", "int8", "int8-fused")
+    assert done.returncode == 0, done.stderr
+    copied = {file.name for file in (tmp_path / "site" / "bundle" / "onnx").iterdir()}
+    assert copied == {"model_quantized.onnx", "model_fused_quantized.onnx"}
+    manifest = json.loads((tmp_path / "site" / "bundle" / "mirrorkit.json").read_text(encoding="utf-8"))
+    assert list(manifest["variants"]) == ["int8", "int8-fused"]
+    done = _setup(bundle, tmp_path / "other", "int2")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "variant int2: this bundle holds fp32" in done.stderr
+    linked = Path(shutil.copytree(bundle, tmp_path / "linked"))
+    shutil.move(linked / "golden.jsonl", tmp_path / "elsewhere")
+    (linked / "golden.jsonl").symlink_to(tmp_path / "elsewhere")
+    assert "is a link that leads out of the folder" in _setup(linked, tmp_path / "other").stderr
+    assert not (tmp_path / "other").exists()
 
 
 def test_node_gives_the_vectors_of_python(node: str, bundle: Path) -> None:

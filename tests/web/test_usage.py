@@ -22,7 +22,7 @@ from tests.formats.bodies import OTHER_BODIES
 from tests.formats.layouts import LAYOUTS
 from tests.formats.making import TEXTS, Base
 from tests.web.chromium import Chromium, find_chromium
-from tests.web.scripts import DONE
+from tests.web.scripts import DONE, LOADED
 from tests.web.site import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.web]
@@ -45,19 +45,21 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 FLAGS = {"prompt": "--prompt", "prompt_name": "--prompt-name", "truncate_dim": "--truncate-dim"}
 # With texts and a list of options as JSON: for each of the options the vectors, and how alike the first two are.
-IN_PAGE = """(async (texts, all) => {
-  const { open } = await import(new URL("browser.mjs", document.baseURI));
-  const { bundle } = await open();
-  const encoder = await bundle.open("fp32");
+IN_PAGE = (
+    """(async (texts, all) => {"""
+    + LOADED
+    + """
+  const encoder = await openBundle("bundle", { ort, Tokenizer, variant: "onnx/model.onnx" });
   const found = [];
   for (const options of all) {
-    const vectors = [];
-    for (const text of texts) vectors.push(Array.from(await encoder.encode(text, options)));
-    found.push({ vectors, alike: bundle.similarity(vectors[0], vectors[1]) });
+    const vectors = await encoder.encode(texts, options);
+    const alike = encoder.similarity(vectors[0], vectors[1]);
+    found.push({ vectors: vectors.map((vector) => Array.from(vector)), alike });
   }
-  await encoder.release();
+  await encoder.close();
   return found;
 })(%s, %s)"""
+)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -118,7 +120,7 @@ def test_the_browser_gives_what_python_gives(bundle: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"schema_version": 3}, "schema 3, this page reads up to 2"),
+        ({"schema_version": 3}, "schema 3, this release reads up to 2"),
         ({"dim": 1 << 17}, "dim must be a whole number of 1 to 65536"),
         ({"max_length": 1 << 21}, "max_length must be a whole number of 1 to 1048576"),
         ({"pad_token_id": -1}, "pad_token_id must be a whole number of 0 to 2147483647"),

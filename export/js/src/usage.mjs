@@ -1,8 +1,9 @@
 // How texts go into a model and what can be said of its vectors: mirrorkit/formats/usage.py in JavaScript.
+import { shown } from "./errors.mjs";
 
 const ALWAYS = { query: "", document: "" }; // prompts that every model has
 
-/** Return what a manifest, checked by fields.mjs, says of prompts and vectors; what older ones do not say is as it was. */
+/** Return what a checked manifest says of prompts and vectors; what older ones do not say is as it was. */
 export function readUsage(manifest) {
   const { prompts = {}, default_prompt: byDefault = null, include_prompt: includePrompt = true } = manifest;
   const { truncation_side: side = "right", similarity = "cosine", normalized } = manifest;
@@ -11,11 +12,12 @@ export function readUsage(manifest) {
 
 /** Return what to put before a text: `prompt`, else the one called `promptName`, else the default one. */
 export function promptOf(usage, { prompt, promptName } = {}) {
-  if (prompt !== undefined) return prompt;
+  if (typeof (prompt ?? "") !== "string") throw new Error(`prompt ${shown(prompt)}: must be a string`);
+  if ((prompt ?? null) !== null) return prompt;
   const name = promptName ?? usage.byDefault;
   if (name === null) return "";
   if (!Object.hasOwn(usage.known, name))
-    throw new Error(`prompt ${name}: the model has ${Object.keys(usage.prompts).join(", ") || "none"}`);
+    throw new Error(`prompt ${shown(name)}: the model has ${Object.keys(usage.prompts).join(", ") || "none"}`);
   return usage.known[name];
 }
 

@@ -1,0 +1,3 @@
+import { drive } from "./drive.mjs";
+
+self.onmessage = async ({ data }) => self.postMessage(await drive(data));
