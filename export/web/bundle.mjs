@@ -4,7 +4,7 @@ import { checkManifest, parseJson } from "./fields.mjs";
 import { checkGraphPaths } from "./graph_paths.mjs";
 import { dot, promptOf, readUsage, similarityOf, unit } from "./usage.mjs";
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 const POOLED = "sentence_embedding";
 // Of bundles that were written before they told it: PREFERENCE of mirrorkit/formats/bundle.py.
 const USUAL_PREFERENCE = {
@@ -39,6 +39,7 @@ class Bundle {
     this.tokens = tokens; // { ids(text), isSpecial(id) }
     this.read = read;
     this.backend = backend;
+    this.goldenRows = new Map(); // by file
   }
 
   /** Return the token ids of a text behind its prompt, special ones included, cut to max_length. `prompt` is put before
@@ -114,15 +115,22 @@ class Bundle {
     return new Encoder(name, session, this);
   }
 
-  /** Return the lines of golden.jsonl: `{ text, input_ids, embedding }`, what every runtime must reproduce. */
-  async golden() {
-    if (!this.goldenRows) {
-      const bytes = await readFiles(this.read, this.manifest, ["golden.jsonl"]);
-      const lines = new TextDecoder().decode(bytes.get("golden.jsonl")).split("\n").filter(Boolean);
-      if (!lines.length) throw new BundleError("golden.jsonl: no texts in it");
-      this.goldenRows = lines.map((line, i) => parse(line, `golden.jsonl, line ${i + 1}`));
+  /** Return the golden texts of a variant, those of all but the static one without a name:
+   * `{ text, input_ids, embedding }`, what every runtime must reproduce. */
+  async golden(name) {
+    const file = this.manifest.variants[name]?.golden ?? "golden.jsonl";
+    if (!this.goldenRows.has(file)) {
+      const bytes = await readFiles(this.read, this.manifest, [file]);
+      const lines = new TextDecoder().decode(bytes.get(file)).split("\n").filter(Boolean);
+      if (!lines.length) throw new BundleError(`${file}: no texts in it`);
+      this.goldenRows.set(file, lines.map((line, i) => parse(line, `${file}, line ${i + 1}`)));
     }
-    return this.goldenRows;
+    return this.goldenRows.get(file);
+  }
+
+  /** Return the length of a variant's vectors. */
+  dim(name) {
+    return this.manifest.variants[name].dim ?? this.manifest.dim;
   }
 
   files(name) {
@@ -156,7 +164,7 @@ class Encoder {
     const feeds = { input_ids: new Tensor("int64", ids, shape), attention_mask: new Tensor("int64", mask, shape) };
     const output = (await this.session.run(feeds, [POOLED]))[POOLED];
     const vector = Float32Array.from(output.data);
-    const { dim } = this.bundle.manifest;
+    const dim = this.bundle.dim(this.name);
     if (vector.length !== dim || !vector.every(Number.isFinite))
       throw new BundleError(`variant ${this.name}: gave ${vector.length} values, not ${dim} finite numbers`);
     const kept = vector.slice(0, truncateDim ?? dim);

@@ -13,6 +13,7 @@ from mirrorkit.runtime.opening import Opened
 from mirrorkit.runtime.output import SCALARS, Array, check_output_type, converted
 from mirrorkit.runtime.pooling import unit
 from mirrorkit.runtime.runner import LocalRunner, Runner
+from mirrorkit.runtime.static import BagRunner
 from mirrorkit.text.ragged import Floats, Ints, RaggedIds, homogeneous_chunks, pad_batch
 
 PASS_COST = 16  # tokens of padding that cost as much as another pass through the graph
@@ -125,12 +126,18 @@ class Encoding:
         vectors = np.empty((len(texts), self._width), dtype=np.float32)
         ids = self.opened.tokenizer.ids(texts, call.before)
         done = 0
-        for rows, values in self._run_all(ids, first, call):
+        summed = isinstance(self.runner, BagRunner)  # needs no batches
+        for rows, values in self._sum_all(ids, first, call) if summed else self._run_all(ids, first, call):
             vectors[rows] = values
             done += len(rows)
             if progress:
                 progress.advance(done, len(texts))
         return vectors
+
+    def _sum_all(self, ids: RaggedIds, first: int, call: Call) -> Iterator[tuple[Ints, Floats]]:
+        assert isinstance(self.runner, BagRunner)
+        for rows, vectors in self.runner.blocks(ids, call.unpooled):
+            yield rows, self._finite(vectors, rows, first)
 
     def _run_all(self, ids: RaggedIds, first: int, call: Call) -> Iterator[tuple[Ints, Floats]]:
         """Yield the rows of each batch with their vectors.

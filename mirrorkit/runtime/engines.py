@@ -15,6 +15,7 @@ from mirrorkit.runtime.opening import Opened, open_folder, open_for_engine, plai
 from mirrorkit.runtime.ort import check_device
 from mirrorkit.runtime.pooling import PooledOutside
 from mirrorkit.runtime.session import check_threads, open_session
+from mirrorkit.runtime.static import open_bag
 from mirrorkit.runtime.tensorrt.options import Tensorrt
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ def open_encoding(folder: str | Path, how: How) -> Encoding:
         engine = open_engine(local_path(tensorrt.engine), bundle, verify=how.verify, rebuild=tensorrt.rebuild)
         return Encoding(open_for_engine(bundle, engine.file, engine.max_length, verify=how.verify), engine)
     opened = open_folder(folder, how.variant, how.chooser, verify=how.verify)
+    if opened.table is not None and how.device == "cpu":
+        check_threads(how.threads)
+        return Encoding(opened, open_bag(opened))
     options = _provider_options(opened, tensorrt) if tensorrt else None
     try:
         session = open_session(opened.file, device=how.device, threads=how.threads, tensorrt=options)
