@@ -46,6 +46,11 @@ class Encoder:
     `expect` is the fingerprint that the encoder must have, or its first characters, 8 at least: another model, variant
     or version of it is refused.
 
+    `long` says what becomes of a text of more than `max_length` tokens: `cut` leaves out the rest; `windows` reads it
+    in as few windows as hold it, evenly spread so that they overlap, and gives the mean of their vectors, weighted by
+    their tokens; with `error` it is refused with a CorpusError. `long_texts` counts those that were cut or read in
+    windows so far.
+
     Threads may share an encoder. It can be pickled, and a child made by fork reopens it on first use; on a GPU it
     must be made by spawn.
 
@@ -74,9 +79,12 @@ class Encoder:
         engine: str = "onnxruntime",
         precision: str | None = None,
         expect: str | None = None,
+        long: str = "cut",
     ) -> None:
         tensorrt = tensorrt and tensorrt.absolute()
-        how = asked(variant, device, threads, verify=verify, tensorrt=tensorrt, engine=engine, precision=precision)
+        how = asked(
+            variant, device, threads, verify=verify, tensorrt=tensorrt, engine=engine, precision=precision, long=long
+        )
         folder = folder_of(folder, how.variant, how.chooser, revision=revision)
         self.folder = local_path(folder).absolute()
         self._state = {
@@ -89,6 +97,7 @@ class Encoder:
             "engine": engine,
             "precision": str(how.openvino) if how.openvino else None,
             "expect": expect,
+            "long": long,
         }
         self._encoding = open_encoding(folder, how)
         opened = self._encoding.opened
@@ -97,6 +106,7 @@ class Encoder:
         self.files = opened.files  # what decides the vectors
         self.usage = opened.usage  # prompts, and what can be said of the vectors
         self.dim = self._encoding.dim  # length of a vector
+        self.long = long  # what becomes of texts of more tokens than `max_length`
         self._fingerprint: str | None = None
         if expect is not None:
             check_expected(expect, self.fingerprint, f"{self.folder}: {self.variant}")
@@ -113,8 +123,20 @@ class Encoder:
         True
         """
         if self._fingerprint is None:
-            self._fingerprint = fingerprint_of(self._encoding.opened)
+            self._fingerprint = fingerprint_of(self._encoding.opened, windows=self.long == "windows")
         return self._fingerprint
+
+    @property
+    def long_texts(self) -> int:
+        """Texts encoded so far that have more tokens than `max_length`.
+
+        >>> from mirrorkit import Encoder
+        >>> encoder = Encoder("bundle", long="windows")
+        >>> vectors = encoder.encode(["A short text.", "A text that goes on and on. " * 50])
+        >>> vectors.shape, encoder.long_texts
+        ((2, 384), 1)
+        """
+        return self._encoding.long_texts
 
     def encode(
         self,
