@@ -34,7 +34,7 @@ def test_every_token_is_in_a_window(tokenizer: Tokenizer, uncut: Tokenizer, prom
     found, whole = tokenizer.windows(TEXTS, prompt), uncut.ids(TEXTS, prompt)
     lead = max(1, uncut.prompt_length(prompt))
     for text in range(len(TEXTS)):
-        rows = [found.ids[i].tolist() for i in np.flatnonzero(found.owners == text)]
+        rows = [found.ids[i].tolist() for i in np.flatnonzero(found.owners == text).tolist()]
         ids = whole[text].tolist()
         assert all(row[:lead] == ids[:lead] and row[-1] == ids[-1] for row in rows)
         assert all(len(row) == LENGTH for row in rows) or (len(rows) == 1 and rows[0] == ids)
