@@ -123,7 +123,7 @@ def openvino_raw(path: str, threads: int, what: str) -> Encode:
 
 def ctranslate2(path: str, threads: int, what: str) -> Encode:
     """Run a CTranslate2 model, `TYPE:FOLDER`; several batches at a time where there are several threads."""
-    import ctranslate2 as ct2
+    import ctranslate2 as ct2  # type: ignore[import-not-found]
     import numpy as np
 
     kind, _, folder = what.partition(":")
@@ -148,7 +148,7 @@ def ctranslate2(path: str, threads: int, what: str) -> Encode:
 def llama_cpp(_: str, threads: int, file: str) -> Encode:
     """Run a GGUF file by llama.cpp; its batches are of as many tokens as ours."""
     import numpy as np
-    from llama_cpp import LLAMA_POOLING_TYPE_MEAN, Llama
+    from llama_cpp import LLAMA_POOLING_TYPE_MEAN, Llama  # type: ignore[import-not-found]
 
     model = Llama(
         file,
@@ -167,7 +167,7 @@ def llama_cpp(_: str, threads: int, file: str) -> Encode:
 def embed_anything(_: str, threads: int, home: str) -> Encode:
     """Run a model by EmbedAnything's candle, from a cache of the hub in which it is local/model."""
     os.environ |= {"HF_HOME": home, "RAYON_NUM_THREADS": str(threads)}
-    import embed_anything as ea
+    import embed_anything as ea  # type: ignore[import-not-found]
     import numpy as np
 
     model = ea.EmbeddingModel.from_pretrained_hf("local/model")

@@ -109,7 +109,7 @@ def _speed(record: Figures) -> str:
     for name in runs:
         rate, p50 = speeds(record, name), latencies(record, name)
         # Static vectors do not do the work that the share counts, and a GPU is not held to the processor's peak.
-        counted = peak and not name.startswith("model2vec") and "GPU" not in name and "CUDA" not in name
+        counted = peak and not name.endswith("static") and "GPU" not in name and "CUDA" not in name
         row = [name, f"{statistics.median(rate):.0f}", f"{max(rate):.0f}", _against(runs, name, "sentences_per_second")]
         row += [f"{100 * max(rate) * per_text / peak:.0f} %" if counted else NOTHING]
         row += [f"{statistics.median(p50):.2f}", f"{min(p50):.2f}", _against(runs, name, "p50_ms")]
