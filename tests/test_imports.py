@@ -50,6 +50,8 @@ MAY_IMPORT = {
     "exporter.graph": DATA | {"model", "runtime"},
     "exporter.quantize": DATA | {"assets", "exporter.graph", "runtime"},
     "exporter.trim": DATA | {"assets", "exporter.quantize", "model", "verification"},
+    "exporter.static": DATA
+    | {"assets", "evaluation", "exporter", "exporter.graph", "exporter.quantize", "model", "runtime", "verification"},
     "exporter.tensorrt": DATA
     | {"exporter.graph", "exporter.quantize", "machine", "publish", "runtime", "runtime.tensorrt", "verification"},
     "exporter.triton": DATA | {"publish", "runtime"},

@@ -21,26 +21,12 @@ from typing import Any
 
 from benchmarks import record as files
 from benchmarks.peers import quality
-from benchmarks.peers.lineup import (
-    BARE,
-    FASTEMBED,
-    GPU,
-    OPENVINO,
-    OPTIMUM,
-    OURS,
-    STATIC,
-    TORCH,
-    TORCH_GPU,
-    Contestant,
-    LineUp,
-    Sources,
-    gpu_name,
-    line_up,
-    peer_versions,
-)
+from benchmarks.peers.contestants import ALL, TORCH, Contestant, LineUp, Sources
+from benchmarks.peers.lineup import gpu_name, line_up, peer_versions
 from benchmarks.peers.peak import measure_peak, pass_gflop
 from benchmarks.peers.plot import draw
 from benchmarks.peers.report import peers_section, read_peer_records, record_stem
+from benchmarks.peers.texts import mixed_texts, shaped_texts, whole_numbers
 from benchmarks.processes import ProcessError, Run, environment, race, run_json
 from mirrorkit.errors import ConfigError, MirrorkitError
 from mirrorkit.evaluation.pairs import GradedPairs
@@ -50,7 +36,6 @@ WORKER = Path(__file__).with_name("worker.py")
 SHORT = "How do I change the billing address on my account?"  # 12 word pieces with the special ones
 WORK = files.ROOT / "build" / "peers"
 CALIBRATION = 300  # texts that NNCF sees
-ALL = (TORCH, *OPTIMUM, *OPENVINO, FASTEMBED, STATIC, *OURS, TORCH_GPU, *GPU, BARE)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -66,6 +51,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, default=3, help="default: %(default)s")
     add("--passes", type=int, default=2, help="timed passes over the texts in each process (%(default)s)")
     add("--calls", type=int, default=100, help="timed calls with one short text in each process (%(default)s)")
+    add("--shapes", default="short,sts,128,256", help="kinds of text besides: of (%(default)s), or none")
+    add("--batches", default="1,8,32", help="texts a call, for each of them (%(default)s)")
+    add("--batch-calls", type=int, default=4, help="calls of each size (%(default)s)")
+    add("--shape-texts", type=int, default=64, help="texts of each kind (%(default)s)")
     add("--sts-pairs", type=int, help="score on so many pairs of each STS set; default: all")
     add("--gemm-seconds", type=float, default=1.0, help="for each size of matrix, each round (%(default)s)")
     add("--only", help="comma-separated names of contestants")
@@ -73,13 +62,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--results", type=Path, default=files.RESULTS)
     add("--readme", type=Path, default=files.README)
     return parser
-
-
-def mixed_texts(sets: Sequence[GradedPairs], count: int) -> list[str]:
-    """Return sentences drawn evenly from the sets."""
-    sentences = quality.distinct(sets)
-    step = max(1, len(sentences) // count)
-    return sentences[::step][:count]
 
 
 def find_model(asked: Path | None) -> Path:
@@ -100,7 +82,7 @@ def make_bundle(model: Path, asked: Path | None, work: Path) -> Path:
     bundle = work / f"bundle-{quality.fingerprint([model / 'model.safetensors', *quality.our_code()])}"
     if not bundle.is_dir():
         print("exporting the bundle", file=sys.stderr)
-        export(model, bundle, precision=("fp32", "fp16", "int8", "int4"))
+        export(model, bundle, precision=("fp32", "fp16", "int8", "int4", "static"))
     return bundle
 
 
@@ -114,12 +96,15 @@ def run_worker(contestant: Contestant, job: dict[str, Any]) -> Run:
 class Stages:
     """The stages of one race; whoever fails in one is left out of the later ones, with the reason."""
 
-    def __init__(self, found: LineUp, args: argparse.Namespace, scratch: Path) -> None:
-        self.found, self._args, self._scratch = found, args, scratch
+    def __init__(
+        self, found: LineUp, args: argparse.Namespace, scratch: Path, shapes: dict[str, list[str]] | None = None
+    ) -> None:
+        self.found, self._args, self._scratch, self._shapes = found, args, scratch, shapes or {}
 
     def _job(self, stage: str, texts: Path | None = None, vectors: Path | None = None) -> dict[str, Any]:
-        numbers = {name: getattr(self._args, name) for name in ("threads", "passes", "calls")}
-        return {"stage": stage, "texts": str(texts), "vectors": str(vectors), "short": SHORT, **numbers}
+        numbers = {name: getattr(self._args, name) for name in ("threads", "passes", "calls", "batch_calls")}
+        more = {"shapes": self._shapes, "batches": self._args.batches} if stage == "time" else {}
+        return {**more, "stage": stage, "texts": str(texts), "vectors": str(vectors), "short": SHORT, **numbers}
 
     def _try(self, contestant: Contestant, job: dict[str, Any]) -> bool:
         try:
@@ -210,6 +195,7 @@ def pick(only: str | None) -> Callable[[str], bool]:
 def benchmark(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Measure what the command line asks for and return the record of it."""
     wanted, gpu = pick(args.only), gpu_name()
+    args.batches = whole_numbers(args.batches)
     described = files.machine(gpu, "onnxruntime", "tokenizers", "numpy", "sentence-transformers", "torch")
     model, work = find_model(args.model), args.work.resolve()
     whole = quality.read_sets(None)
@@ -221,14 +207,16 @@ def benchmark(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     others = peer_versions(sources)
     found = line_up(sources, wanted, gpu)
     found.absent |= dict.fromkeys((name for name in ALL if not wanted(name)), "not asked for")
-    stages = Stages(found, args, scratch)
+    shapes = shaped_texts(args.shapes, sources.bundle, texts, args.shape_texts)
+    stages = Stages(found, args, scratch, shapes)
     record: dict[str, Any] = {
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         **described,
         "environments": others,
         "model": model.name if args.model else "all-MiniLM-L6-v2",
         "texts": {"count": len(texts), "short": SHORT, "gflop": pass_gflop(sources.bundle, texts)},
-        **{name: getattr(args, name) for name in ("threads", "rounds", "passes", "calls")},
+        **{name: getattr(args, name) for name in ("threads", "rounds", "passes", "calls", "batches")},
+        "shapes": [*shapes],
     }
     sets = [quality.draw(data, args.sts_pairs) for data in whole]
     keep = work / "scores.json"

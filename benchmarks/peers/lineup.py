@@ -7,73 +7,36 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import record as files
+from benchmarks.peers.contestants import (
+    BARE,
+    COMPILED,
+    CTRANSLATE2,
+    EMBED_ANYTHING,
+    FASTEMBED,
+    GPU,
+    LLAMA_CPP,
+    OPENVINO,
+    OPENVINO_RAW,
+    OPTIMUM,
+    OURS,
+    OURS_BY_OPENVINO,
+    STATIC,
+    TORCH,
+    TORCH_GPU,
+    TRANSFORMERS,
+    Contestant,
+    LineUp,
+    Sources,
+)
 from benchmarks.peers.quality import fingerprint
 from benchmarks.processes import ProcessError, environment, run
 from mirrorkit.formats.bundle import VARIANT_FILES, Bundle, read_bundle
 from mirrorkit.machine.facts import usable_cores
 
 PEERS = Path(__file__).parent
-TORCH = "sentence-transformers torch"
-BARE = "bare onnxruntime + tokenizers"
-OPTIMUM = {  # row -> engine and the file that it loads
-    "sentence-transformers ONNX": ("sentence-transformers-onnx", "model.onnx"),
-    "sentence-transformers ONNX O2": ("sentence-transformers-onnx", "model_O2.onnx"),
-    "sentence-transformers ONNX O3": ("sentence-transformers-onnx", "model_O3.onnx"),
-    "sentence-transformers qint8": ("sentence-transformers-onnx", "model_qint8_avx512_vnni.onnx"),
-    "optimum ORTModel": ("optimum", "model.onnx"),
-}
-OPENVINO = {"OpenVINO fp32": "fp32", "OpenVINO int8": "int8"}
-FASTEMBED, STATIC = "fastembed", "model2vec static"
-TORCH_GPU = "sentence-transformers torch fp16, GPU"
-GPU = {  # row -> provider
-    "ONNX Runtime CUDA fp16": "CUDAExecutionProvider",
-    "ONNX Runtime TensorRT fp16": "TensorrtExecutionProvider",
-}
-OURS = {f"mirrorkit {name}": name for name in VARIANT_FILES}
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """One row of the table."""
-
-    name: str
-    engine: str  # a key of peers_worker.ENGINES
-    python: str  # the interpreter of its environment
-    path: str = ""  # the folder it loads
-    file: str = ""  # the variant, or the model file in it
-    artifacts: tuple[Path, ...] = ()  # the files with its weights, which its size is the sum of
-    start_only: bool = False  # takes no part in the race, only in the table of starts
-
-
-@dataclass
-class LineUp:
-    """Who races, and why the others do not."""
-
-    contestants: list[Contestant] = field(default_factory=list)
-    absent: dict[str, str] = field(default_factory=dict)  # row -> reason
-
-    def leave_out(self, names: Sequence[str], reason: str) -> None:
-        """Note and say why rows are not measured."""
-        print(f"{', '.join(names)}: {reason}", file=sys.stderr)
-        self.absent |= dict.fromkeys(names, reason)
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What everything is made from and where it is put."""
-
-    model: Path  # sentence-transformers folder
-    bundle: Path
-    texts: Path  # JSON list, for calibration
-    work: Path  # what is made is kept here, under a name that changes with what it is made from
-    venvs: Path = files.ROOT  # the folder of the .venv-*
-
-    def python(self, venv: str) -> Path:
-        return self.venvs / f".venv-{venv}" / "bin" / "python"
+VENVS = ("optimum", "openvino", "fastembed", "model2vec", "ctranslate2", "llamacpp", "embedanything", "gpu")
 
 
 def line_up(sources: Sources, wanted: Callable[[str], bool], gpu: str | None) -> LineUp:
@@ -86,12 +49,18 @@ def line_up(sources: Sources, wanted: Callable[[str], bool], gpu: str | None) ->
     groups: list[tuple[str, Sequence[str], Callable[[Sources, str], list[Contestant]]]] = [
         ("optimum", [*OPTIMUM], _optimum),
         ("openvino", [*OPENVINO], _openvino),
+        ("openvino", [*OPENVINO_RAW], _openvino_raw),
+        ("openvino", OURS_BY_OPENVINO, _ours_by_openvino),
+        ("ctranslate2", [*CTRANSLATE2], _ctranslate2),
+        ("llamacpp", [*LLAMA_CPP], _llama_cpp),
+        ("embedanything", [EMBED_ANYTHING], _embed_anything),
         ("fastembed", [FASTEMBED], _fastembed),
         ("model2vec", [STATIC], _static),
     ]
     for venv, names, make in groups:
         if asked := [name for name in names if wanted(name)]:
             _add_group(found, sources, venv, asked, make)
+    _add_of_our_environment(found, sources, wanted)
     _add_ours(found, sources, wanted)
     _add_gpu(found, sources, wanted, gpu)
     return found
@@ -127,6 +96,67 @@ def _openvino(sources: Sources, python: str) -> list[Contestant]:
         Contestant(name, "openvino", python, str(bundle), str(xml), (xml, xml.with_suffix(".bin")))
         for name, xml in ((name, folder / f"{stem}.xml") for name, stem in OPENVINO.items())
     ]
+
+
+def _openvino_raw(sources: Sources, python: str) -> list[Contestant]:
+    files_of = {row.file: row.artifacts for row in _openvino(sources, python)}
+    found = []
+    for name, (precision, stem) in OPENVINO_RAW.items():
+        xml = next(file for file in files_of if Path(file).stem == stem)
+        what = f"{precision}:{xml}"
+        found.append(Contestant(name, "openvino-raw", python, str(sources.bundle), what, files_of[xml]))
+    return found
+
+
+def _ours_by_openvino(sources: Sources, python: str) -> list[Contestant]:
+    bundle = read_bundle(sources.bundle)
+    rows = []
+    for name in OURS_BY_OPENVINO:
+        variant = name.removeprefix("mirrorkit ")
+        graph = "int8" if variant.endswith("int8") else "fp32"
+        if graph in bundle.variants:
+            artifacts = _graph(bundle, graph)
+            rows.append(Contestant(name, "mirrorkit", python, str(bundle.folder), variant, artifacts))
+    return rows
+
+
+def _ctranslate2(sources: Sources, python: str) -> list[Contestant]:
+    weights = [sources.model / "model.safetensors"]
+    folder = _made(sources, python, "make_ctranslate2.py", weights, [str(sources.model)])
+    return [
+        Contestant(name, "ctranslate2", python, str(sources.bundle), f"{kind}:{folder}", (folder / "model.bin",))
+        for name, kind in CTRANSLATE2.items()
+    ]
+
+
+def _llama_cpp(sources: Sources, python: str) -> list[Contestant]:
+    folder = _made(sources, python, "make_gguf.py", [sources.model / "model.safetensors"], [str(sources.model)])
+    rows = ((name, folder / f"{kind}.gguf") for name, kind in LLAMA_CPP.items())
+    return [Contestant(name, "llama.cpp", python, str(sources.bundle), str(file), (file,)) for name, file in rows]
+
+
+def _embed_anything(sources: Sources, python: str) -> list[Contestant]:
+    weights = (sources.model / "model.safetensors",)
+    home = _made(sources, python, "make_cache.py", weights, [str(sources.model)])
+    return [Contestant(EMBED_ANYTHING, "embed-anything", python, str(sources.bundle), str(home), weights)]
+
+
+def _add_of_our_environment(found: LineUp, sources: Sources, wanted: Callable[[str], bool]) -> None:
+    """Add what runs in the environment of mirrorkit itself: torch.compile, and transformers' own exporter."""
+    weights = (sources.model / "model.safetensors",)
+    if wanted(COMPILED):
+        row = Contestant(COMPILED, "torch-compile", sys.executable, str(sources.model), artifacts=weights)
+        found.contestants.append(row)
+    if wanted(TRANSFORMERS):
+        try:
+            folder = _made(sources, sys.executable, "make_transformers.py", weights, [str(sources.model)])
+        except ProcessError as err:
+            found.leave_out([TRANSFORMERS], f"failed: {err}")
+            return
+        graph, data = folder / "model.onnx", folder / "model.onnx.data"
+        file, path = str(graph), str(sources.bundle)
+        row = Contestant(TRANSFORMERS, "transformers-export", sys.executable, path, file, (graph, data))
+        found.contestants.append(row)
 
 
 def _fastembed(sources: Sources, python: str) -> list[Contestant]:
@@ -212,11 +242,12 @@ def gpu_name() -> str | None:
 def peer_versions(sources: Sources) -> dict[str, dict[str, str]]:
     """Return what is installed in each of the other environments, of the packages that decide."""
     packages = ("sentence-transformers", "optimum-onnx", "optimum", "transformers", "torch", "onnxruntime", "openvino")
-    names = (*packages, "nncf", "fastembed", "model2vec", "onnxruntime-gpu", "tokenizers", "numpy")
+    peers = ("nncf", "fastembed", "model2vec", "ctranslate2", "llama_cpp_python", "embed-anything", "embed_anything")
+    names = (*packages, *peers, "onnxruntime-gpu", "tokenizers", "numpy")
     code = (
         "import json\nfrom importlib.metadata import distributions\n"
         f"print(json.dumps({{d.name: d.version for d in distributions() if d.name in {names!r}}}))"
     )
-    pythons = {venv: sources.python(venv) for venv in ("optimum", "openvino", "fastembed", "model2vec", "gpu")}
+    pythons = {venv: sources.python(venv) for venv in VENVS}
     there = {venv: python for venv, python in pythons.items() if python.exists()}
     return {venv: json.loads(run([str(p), "-c", code], venv, environment(1))) for venv, p in there.items()}

@@ -12,8 +12,9 @@ import numpy as np
 
 from benchmarks import record as files
 from mirrorkit.assets.paths import GRADED
+from mirrorkit.correlation import DIGITS, spearman
 from mirrorkit.evaluation.graded import read_pairs
-from mirrorkit.evaluation.pairs import GradedPairs, score_pairs
+from mirrorkit.evaluation.pairs import GradedPairs, score_pairs, unit_rows
 from mirrorkit.evaluation.sts import SEVEN, StsReport, read_tasks
 from mirrorkit.text.ragged import Floats
 
@@ -64,12 +65,18 @@ def score(vectors: Path, texts: Sequence[str], sets: Sequence[GradedPairs]) -> d
 
 
 def likeness(vectors: Path, reference: Path, rows: int) -> dict[str, float]:
-    """Return the mean and the lowest cosine of each vector with the reference's; empty for vectors of another width."""
+    """Return the mean and the lowest cosine of each vector with the reference's, and the rank correlation of all pairs.
+
+    Vectors of another width have no cosine with the reference's, but their similarities have an order.
+    """
     ours, theirs = (np.fromfile(file, dtype=np.float32).reshape(rows, -1) for file in (vectors, reference))
+    above = np.triu_indices(rows, 1)
+    pairs = [(unit_rows(one) @ unit_rows(one).T)[above].round(DIGITS) for one in (ours, theirs)]
+    ranks = {"spearman": spearman(*pairs)}
     if ours.shape != theirs.shape:
-        return {}
+        return ranks
     cosine = (ours * theirs).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(theirs, axis=1)
-    return {"cosine_mean": float(cosine.mean()), "cosine_min": float(cosine.min())}
+    return {"cosine_mean": float(cosine.mean()), "cosine_min": float(cosine.min()), **ranks}
 
 
 def fingerprint(artifacts: Iterable[Path], *more: object) -> str:

@@ -27,8 +27,29 @@ def read_peer_records(folder: Path) -> list[dict[str, Any]]:
 
 def peers_section(records: Iterable[Figures]) -> str:
     """Return the tables of all measurements as Markdown."""
-    parts = [part for record in records for part in (_heading(record), _plot(record), _speed(record), _cost(record))]
+    parts = [part for record in records for part in _parts(record)]
     return "\n\n".join(filter(None, parts)) or "Nothing has been measured yet."
+
+
+def _parts(record: Figures) -> tuple[str, ...]:
+    return _heading(record), _plot(record), _speed(record), _shapes(record), _cost(record)
+
+
+def _shapes(record: Figures) -> str:
+    """Return milliseconds a text by kind of text and size of call, medians over the rounds; empty in older records."""
+    kinds = record.get("shapes", [])
+    if not kinds:
+        return ""
+    sizes = ["bulk", *map(str, record["batches"])]
+    rows = []
+    for name, runs in record["runs"].items():
+        cells = [
+            [statistics.median(run["shapes"][kind][f"{size}_ms"] for run in runs) for size in sizes] for kind in kinds
+        ]
+        rows.append([name, *(" · ".join(f"{value:.2f}" for value in cell) for cell in cells)])
+        rows[-1].append(f"{statistics.median(run['cpu_ms_per_text'] for run in runs):.2f}")
+    columns = ["", *kinds, "STS sentences, processor time"]
+    return f"Milliseconds a text: {' · '.join(sizes)} texts a call.\n\n{table(columns, rows)}"
 
 
 def ratios(runs: Mapping[str, Sequence[Figures]], name: str, baseline: str, figure: str) -> list[float]:
@@ -88,7 +109,7 @@ def _speed(record: Figures) -> str:
     for name in runs:
         rate, p50 = speeds(record, name), latencies(record, name)
         # Static vectors do not do the work that the share counts, and a GPU is not held to the processor's peak.
-        counted = peak and not name.startswith("model2vec") and "GPU" not in name and "CUDA" not in name
+        counted = peak and not name.endswith("static") and "GPU" not in name and "CUDA" not in name
         row = [name, f"{statistics.median(rate):.0f}", f"{max(rate):.0f}", _against(runs, name, "sentences_per_second")]
         row += [f"{100 * max(rate) * per_text / peak:.0f} %" if counted else NOTHING]
         row += [f"{statistics.median(p50):.2f}", f"{min(p50):.2f}", _against(runs, name, "p50_ms")]
@@ -117,7 +138,7 @@ def _factor(value: float) -> str:
 def _cost(record: Figures) -> str:
     names = dict.fromkeys((*record["runs"], *record["starts"]))
     rows = [[name, *_quality(record, name), *_start(record, name)] for name in names]
-    columns = ["", "STS average", "to torch", "cosine to torch, mean / lowest", "weights [MB]"]
+    columns = ["", "STS average", "to torch", "cosine to torch, mean / lowest", "Spearman", "weights [MB]"]
     columns += [
         "process start to first vector [s], median",
         "best",
@@ -136,7 +157,8 @@ def _quality(record: Figures, name: str) -> list[str]:
     return [
         NOTHING if score is None else f"{score:.2f}",
         NOTHING if score is None or BASELINE not in scores else f"{score - scores[BASELINE]['average']:+.2f}",
-        f"{alike['cosine_mean']:.5f} / {alike['cosine_min']:.5f}" if alike else NOTHING,
+        f"{alike['cosine_mean']:.5f} / {alike['cosine_min']:.5f}" if alike and "cosine_mean" in alike else NOTHING,
+        f"{alike['spearman']:.5f}" if alike and "spearman" in alike else NOTHING,
         f"{record['bytes'][name] / 1e6:.1f}" if name in record["bytes"] else NOTHING,
     ]
 

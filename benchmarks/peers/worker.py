@@ -1,6 +1,6 @@
 """Time one encoder in a process of its own: `benchmarks.peers` starts a fresh one for each figure.
 
-It runs in other libraries' environments too, so it is one file that needs nothing but the library it measures.
+It runs in other libraries' environments too, so it needs nothing but the library it measures and the files beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+if __package__:
+    from benchmarks.peers import engines_more
+else:  # as a program in another library's environment
+    import engines_more  # type: ignore[import-not-found, no-redef]
 
 Encode = Callable[[list[str]], Any]  # texts -> float32 [n, dim], unit length
 
@@ -200,6 +205,9 @@ ENGINES: dict[str, Callable[[str, int, str], Encode]] = {
 }
 
 
+ENGINES |= engines_more.ENGINES
+
+
 def read_texts(job: dict[str, Any]) -> list[str]:
     """Return the strings in the file that the job names."""
     texts: list[str] = json.loads(Path(job["texts"]).read_text(encoding="utf-8"))
@@ -226,19 +234,41 @@ def _write(encode: Encode, texts: list[str], file: str) -> int:
 
 
 def measure(encode: Encode, job: dict[str, Any]) -> dict[str, Any]:
-    """Warm up, then time passes over all texts and single calls with one short text."""
+    """Warm up, then time passes over all texts, other shapes of texts, and single calls with one short text."""
     texts, short = read_texts(job), [job["short"]]
     _write(encode, texts, job["vectors"])  # the warm-up, and what is compared with the baseline's
+    begin = time.process_time()
     passes = [_seconds(encode, texts) for _ in range(job["passes"])]
+    processor = (time.process_time() - begin) / (len(passes) * len(texts))
+    shapes = {name: _shape(encode, some, job) for name, some in job.get("shapes", {}).items()}
     for _ in range(20):
         encode(short)
     calls = sorted(_seconds(encode, short) * 1e3 for _ in range(job["calls"]))
     return {
         "sentences_per_second": [len(texts) / seconds for seconds in passes],
+        "cpu_ms_per_text": 1e3 * processor,
+        "shapes": shapes,
         "p50_ms": statistics.median(calls),
         "p90_ms": calls[int(0.9 * len(calls))],
         "peak_memory_bytes": peak_memory(),
     }
+
+
+def _shape(encode: Encode, texts: list[str], job: dict[str, Any]) -> dict[str, Any]:
+    """Return what texts of one kind take, milliseconds a text: all at once, and in calls of so many."""
+    encode(texts[: max([1, *job["batches"]])])
+    begin, processor = time.perf_counter(), time.process_time()
+    encode(texts)
+    found = {
+        "bulk_ms": 1e3 * (time.perf_counter() - begin) / len(texts),
+        "bulk_cpu_ms": 1e3 * (time.process_time() - processor) / len(texts),
+    }
+    for batch in job["batches"]:
+        calls = [texts[start : start + batch] for start in range(0, len(texts) - batch + 1, batch)][
+            : job["batch_calls"]
+        ]
+        found[f"{batch}_ms"] = statistics.median(1e3 * _seconds(encode, call) / batch for call in calls)
+    return found
 
 
 STAGES: dict[str, Callable[[Encode, dict[str, Any]], dict[str, Any]]] = {

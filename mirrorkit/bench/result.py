@@ -36,7 +36,7 @@ class Quality:
 
     sts: Mapping[str, float]  # set -> score
     sts_average: float
-    cosine_mean: float  # to the baseline, over the texts of the sets
+    cosine_mean: float  # to the baseline, over the texts of the sets; NaN where vectors have another length
     cosine_p1: float  # first percentile
     cosine_min: float
     neighbours: float  # share of the 10 nearest that the baseline finds too, over `pool` sentences

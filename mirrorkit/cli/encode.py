@@ -70,6 +70,9 @@ def encode(
     output_type: Annotated[
         str, option(_VECTORS, "float32, float16, int8, uint8, or a bit a dimension: binary, ubinary.")
     ] = "float32",
+    long: Annotated[
+        str, option(_VECTORS, "Texts of more tokens than the model takes: cut, windows (their mean), or error.")
+    ] = "cut",
     batch_tokens: Annotated[int | None, option(RUN, "Tokens in a batch, padding included.")] = None,
     expect: Annotated[str | None, option(RUN, "Fingerprint that the encoder must have, or its beginning.")] = None,
     adapter: Annotated[
@@ -114,6 +117,7 @@ def encode(
         "revision": revision,
         "batch_tokens": batch_tokens,
         "expect": expect,
+        "long": long,
         "overwrite": overwrite,
         "resume": resume,
     }

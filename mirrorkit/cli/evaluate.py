@@ -72,7 +72,7 @@ def evaluate(
         ),
     ] = False,
     pooling: Annotated[str | None, option(RUN, "Where the folder does not say, or to override it.")] = None,
-    variant: Annotated[str | None, option(RUN, "Of a bundle: auto, fp32, fp16, int8, int4.")] = None,
+    variant: Annotated[str | None, option(RUN, "Of a bundle: auto, fp32, fp16, int8, int4, static.")] = None,
     threads: Annotated[int | None, option(RUN, "For a bundle; default: the physical cores.", min=1)] = None,
     device: Annotated[str, option(RUN, "auto, cpu, cuda or mps; a bundle: cpu or cuda.")] = "auto",
     revision: Annotated[str | None, option(RUN, "Branch, tag or commit, of a bundle's hub id.")] = None,

@@ -61,6 +61,7 @@ class Job:
     truncate_dim: int | None = None
     output_type: str = "float32"
     batch_tokens: int | None = None
+    long: str = "cut"  # what becomes of texts of more tokens than the model takes
     skip: bool = False  # whether rows and files that cannot be used are left out and named
 
     @property
@@ -113,6 +114,7 @@ def opened(job: Job) -> Opened:
         engine=job.engine,
         precision=job.precision,
         expect=job.expect,
+        long=job.long,
     )
     asked: dict[str, Any] = {
         "prompt": encoder.usage.prompt(job.prompt, job.prompt_name),

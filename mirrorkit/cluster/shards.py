@@ -56,6 +56,7 @@ def encode_shards(
     revision: str | None = None,
     batch_tokens: int | None = None,
     expect: str | None = None,
+    long: str = "cut",
     progress: Progress | None = None,
 ) -> ShardsResult:
     """Encode folders, patterns and files of texts to the folder `out` of parquet files, a shard each.
@@ -111,6 +112,7 @@ def encode_shards(
         truncate_dim,
         output_type,
         batch_tokens,
+        long,
         skip=on_error == "skip",
     )
     if on_error not in ("stop", "skip"):

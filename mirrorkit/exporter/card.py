@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from mirrorkit.exporter.provenance import Provenance
 from mirrorkit.exporter.trim.gate import TrimLimits, TrimReport
-from mirrorkit.formats.bundle import Bundle, Graph, Variant
+from mirrorkit.formats.bundle import Bundle, Graph, Precision, Variant
 from mirrorkit.formats.card import front_matter
 from mirrorkit.formats.model_folder import Pooling
 
@@ -26,8 +26,8 @@ def bundle_card(bundle: Bundle, name: str, about: Provenance, sizes: Mapping[str
             f"{bundle.max_length} tokens.",
             "",
             *_prompts(bundle),
-            *_table(bundle, sizes),
-            *_legend(bundle, about.calibration.name),
+            *_table(bundle, sizes, about.calibration.name),
+            *_static(bundle, sizes),
             *_trim(about.trim),
             *_training(about.training),
             *_use(bundle, name),
@@ -37,10 +37,11 @@ def bundle_card(bundle: Bundle, name: str, about: Provenance, sizes: Mapping[str
 
 def _front(bundle: Bundle, name: str, about: Provenance) -> list[str]:
     """Return what a hub reads: whose the model is, how it is loaded, and how true to the original each graph is."""
-    texts = max((int(v.report["texts"]) for v in bundle.variants.values()), default=0)
+    graphs = _of_the_model(bundle)
+    texts = max((int(v.report["texts"]) for v in graphs), default=0)
     metrics = [
         {"type": figure, "name": f"{variant.name}: {what}", "value": round(float(variant.report[figure]), 6)}
-        for variant in bundle.variants.values()
+        for variant in graphs
         for figure, what in _INDEXED.items()
     ]
     dataset = {"type": "mirrorkit-verification", "name": f"{texts} texts to verify on ({about.calibration.name})"}
@@ -68,10 +69,17 @@ def _prompts(bundle: Bundle) -> list[str]:
     return lines
 
 
-def _table(bundle: Bundle, sizes: Mapping[str, int]) -> list[str]:
+def _of_the_model(bundle: Bundle) -> list[Variant]:
+    """Return the variants that give the model's own vectors, nearly."""
+    return [variant for variant in bundle.variants.values() if variant.precision is not Precision.STATIC]
+
+
+def _table(bundle: Bundle, sizes: Mapping[str, int], sample: str) -> list[str]:
+    if not _of_the_model(bundle):
+        return []
     head = ["variant", "file", "MB", "runs in", "cosine mean", "lowest", "max abs", "Spearman", "top 10", "batch"]
     lines = ["## Variants", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for variant in bundle.variants.values():
+    for variant in _of_the_model(bundle):
         r = variant.report
         cells = [
             variant.name,
@@ -86,12 +94,45 @@ def _table(bundle: Bundle, sizes: Mapping[str, int]) -> list[str]:
             f"{r['invariance']:.1e}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, ""]
+    return [*lines, "", *_legend(bundle, sample)]
+
+
+def _static(bundle: Bundle, sizes: Mapping[str, int]) -> list[str]:
+    """Return what the static variant is good for, and what it costs."""
+    variant = next((v for v in bundle.variants.values() if v.precision is Precision.STATIC), None)
+    if variant is None:
+        return []
+    r = variant.report["static"]
+    mixed = "" if r["shipped_texts"] in (0, r["texts"]) else f", {r['shipped_texts']:,} shipped ones among them"
+    return [
+        "## Static variant",
+        "",
+        f"{variant.file} with {variant.data_files[0]} ({sizes[variant.file] / 1e6:.1f} MB) is another model: a table "
+        f"of {variant.dim} numbers for each token, whose sum over a text is its vector. It knows neither the order of "
+        "words nor their context. Its vectors cannot be compared with those of the other variants, and no default "
+        'means it: ask for it by name, `Encoder(…, "static")`.',
+        "",
+        "| | the model | static | points lost |",
+        "|---|---|---|---|",
+        _lost(f"{r['graded_pairs']} graded pairs (Spearman × 100)", r["graded_encoder"], r["graded"]),
+        _lost(f"kNN accuracy, {r['knn_texts']} documents by their subject", r["knn_encoder"], r["knn"]),
+        "",
+        f"It was fitted to the model's vectors of {r['texts']:,} texts ({r['corpus']}{mixed}). How much a token counts "
+        f"is from {r['frequencies']}. Take it where many texts have to be told apart roughly and soon: a first pass "
+        "before the model itself, near-duplicates, clusters, a processor with little memory. Leave it where single "
+        f"words decide: negation, who did what to whom, paraphrases. {variant.golden} holds texts with ids and its "
+        "vectors.",
+        "",
+    ]
+
+
+def _lost(what: str, model: float, static: float) -> str:
+    return f"| {what} | {model:.1f} | {static:.1f} | {model - static:.1f} |"
 
 
 def _legend(bundle: Bundle, sample: str) -> list[str]:
-    texts = max(int(v.report["texts"]) for v in bundle.variants.values())
-    overridden = [v for v in bundle.variants.values() if v.report["overridden"]]
+    texts = max(int(v.report["texts"]) for v in _of_the_model(bundle))
+    overridden = [v for v in _of_the_model(bundle) if v.report["overridden"]]
     return [
         f"Measured on {texts} texts ({sample}, and strings that break encoders) against the fp32 vectors of "
         "torch: cosine of a text's two vectors, mean and lowest; largest difference of a component; rank correlation "
@@ -109,7 +150,7 @@ def _overridden(variant: Variant) -> str:
 
 
 def _shared(bundle: Bundle) -> list[str]:
-    shared = [v for v in bundle.variants.values() if v.data_files]
+    shared = [v for v in _of_the_model(bundle) if v.data_files]
     return [f"{v.file} reads weights from {', '.join(v.data_files)}: copy them together.\n" for v in shared]
 
 

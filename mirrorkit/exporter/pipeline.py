@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from mirrorkit.exporter.graph.trace import DEFAULT_OPSET
 from mirrorkit.exporter.provenance import CalibrationRecord, ExportOptions, Provenance
 from mirrorkit.exporter.quantize.calibration import CalibrationText, calibration_texts, sample_for
 from mirrorkit.exporter.result import ExportResult, NothingPublishedError, VariantResult
+from mirrorkit.exporter.static.corpus import static_corpus
+from mirrorkit.exporter.static.distil import DIM as STATIC_DIM
+from mirrorkit.exporter.static.variant import Proof, check_static, described, make_static
 from mirrorkit.exporter.trim.vocabulary import Trim, trim_vocabulary
 from mirrorkit.exporter.variants import PLAIN, VariantMaker, remove_variant
 from mirrorkit.formats.bundle import GOLDEN, Bundle, Precision, Variant, record_files
@@ -33,7 +36,7 @@ from mirrorkit.verification.check import check
 from mirrorkit.verification.graphs import external_files, graph_kind
 from mirrorkit.verification.problem import Stage, errors
 from mirrorkit.verification.proof import Reference
-from mirrorkit.verification.thresholds import thresholds_for
+from mirrorkit.verification.thresholds import Thresholds, thresholds_for
 
 DEFAULT_PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -49,6 +52,7 @@ def export(
     calibration: str | Path | None = None,
     text_column: str | None = None,
     optimize: bool = True,
+    static_dim: int = STATIC_DIM,
     trim: Trim | None = None,
     overwrite: bool = False,
     trust_remote_code: bool = False,
@@ -57,7 +61,9 @@ def export(
 ) -> ExportResult:
     """Export `model` (whatever `SentenceEncoder.load` takes) to the bundle `out`, every variant verified.
 
-    `precision` names the variants: fp32, fp16, int8, int4. `optimize` adds to fp32 a graph fused for ONNX Runtime.
+    `precision` names the variants: fp32, fp16, int8, int4, static. `optimize` adds to fp32 a graph fused for ONNX
+    Runtime. `static` is another model, a table of `static_dim` numbers for each token that is fitted to this one:
+    worse, many times faster, and only ever taken by its name.
     `calibration` is a file of texts like those to be encoded, `text_column` its column; without it the corpus that
     training.json names is taken where it is at hand, else a shipped sample. `trim` drops the entries of a WordPiece
     vocabulary that a corpus never uses. `thresholds` replaces limits of the proof: cosine_min, cosine_p1, cosine_mean,
@@ -72,10 +78,11 @@ def export(
     >>> result.ok, list(result.variants)
     (True, ['fp32'])
     """
-    start = time.perf_counter()
-    progress = progress or Silent()
+    start, progress = time.perf_counter(), progress or Silent()
     wanted = _precisions(precision)
-    limits = {p: thresholds_for(p, thresholds) for p in Precision}
+    limits: dict[Precision, Thresholds] = {
+        p: thresholds_for(p, thresholds) for p in Precision if p is not Precision.STATIC
+    }
     target = local_path(out)
     check_target(target, overwrite=overwrite)
     progress.phase("loading the model")
@@ -83,6 +90,8 @@ def export(
     origin = encoder.origin
     assert origin is not None
     refuse_unfit(encoder, pooling_given=pooling is not None)
+    if Precision.STATIC in wanted:
+        check_static(encoder, static_dim)
     progress.phase("comparing with sentence-transformers")
     outside = compare_outside(encoder, origin.folder, as_it_is=pooling is None and max_length is None)
     size = sum(p.numel() for p in encoder.parameters())
@@ -96,7 +105,7 @@ def export(
     about = Provenance(
         model=origin.name,
         calibration=CalibrationRecord(sample.name, sample.sha256, len(sample.texts)),
-        options=ExportOptions(tuple(map(str, wanted)), opset or DEFAULT_OPSET, optimize),
+        options=_options(wanted, opset, static_dim, optimize=optimize),
         versions=versions("mirrorkit", "torch", "transformers", "tokenizers", "onnx", "onnxruntime"),
         training=training.rows() if training else {},
         outside=outside,
@@ -120,7 +129,13 @@ def export(
         adapt_to_readers(draft)
         (draft / "onnx").mkdir()
         job = VariantMaker(encoder, draft, about.options.opset, sample.texts, reference, limits, progress)
-        variants, notes = job.make_all(wanted, optimize)
+        proof = Proof(texts, reference.ids, golden, AWKWARD_TEXTS)
+
+        def static() -> VariantResult:
+            learnt_from = static_corpus(calibration, text_column, corpus, sample)
+            return make_static(encoder, draft, learnt_from, static_dim, proof, progress)
+
+        variants, notes = _make(job, wanted, static, optimize=optimize)
         if any(v.published for v in variants.values()):
             progress.phase("writing the bundle")
             write_goldens(draft / GOLDEN, texts, reference.ids, reference.vectors, golden)
@@ -131,13 +146,33 @@ def export(
     return result(variants, notes)
 
 
+def _make(
+    job: VariantMaker, wanted: Sequence[Precision], static: Callable[[], VariantResult], *, optimize: bool
+) -> tuple[dict[str, VariantResult], list[str]]:
+    """Make the graphs of the model, and where it is wanted the static variant, unless nothing can be published."""
+    graphs = [precision for precision in wanted if precision is not Precision.STATIC]
+    variants, notes = job.make_all(graphs, optimize)
+    if Precision.STATIC in wanted and not (PLAIN in variants and variants[PLAIN].problems):
+        variants[str(Precision.STATIC)] = static()
+    return variants, notes
+
+
 def _precisions(names: Sequence[str]) -> list[Precision]:
     if isinstance(names, str):
         names = [name.strip() for name in names.split(",")]
     unknown = [name for name in names if name not in set(Precision)]
     if unknown or not names:
         raise ConfigError(f"precision {unknown[0] if unknown else ''!r}: must be among {', '.join(Precision)}")
+    if set(names) == {Precision.STATIC}:
+        raise ConfigError(
+            "precision 'static': is another model, made beside this one; name one of its own too, as int8"
+        )
     return list(dict.fromkeys(Precision(name) for name in names))
+
+
+def _options(wanted: Sequence[Precision], opset: int | None, static_dim: int, *, optimize: bool) -> ExportOptions:
+    dim = static_dim if Precision.STATIC in wanted else None
+    return ExportOptions(tuple(map(str, wanted)), opset or DEFAULT_OPSET, optimize, dim)
 
 
 def _bytes_per_weight(wanted: Sequence[Precision]) -> int:
@@ -199,6 +234,8 @@ def _write_about(bundle: Bundle, name: str, published: Sequence[VariantResult], 
 
 
 def _variant(draft: Path, made: VariantResult) -> Variant:
+    if made.static is not None:
+        return described(made)
     assert made.verification is not None
     file = draft / made.file
     data = tuple(f"onnx/{other}" for other in sorted(external_files(file)))

@@ -27,6 +27,7 @@ class ExportOptions:
     precision: tuple[str, ...]
     opset: int
     optimize: bool
+    static_dim: int | None = None  # where there is a static variant
 
 
 @dataclass(frozen=True)

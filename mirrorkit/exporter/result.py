@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mirrorkit.errors import ExportError
 from mirrorkit.exporter.provenance import Provenance
+from mirrorkit.exporter.static.gate import StaticReport
+from mirrorkit.formats.fields import Ranges
 from mirrorkit.formats.plain import plain
 from mirrorkit.verification.problem import Problem
 from mirrorkit.verification.proof import Verification
@@ -22,6 +24,8 @@ class VariantResult:
     verification: Verification | None  # None: the graph could not be made
     problems: tuple[Problem, ...]  # why it is not published
     seconds: float  # to make and verify it
+    static: StaticReport | None = None  # of the static variant: how it does beside its encoder
+    scalar_ranges: Ranges | None = None  # of its components, where its vectors are its own
 
     @property
     def published(self) -> bool:
@@ -34,6 +38,7 @@ class VariantResult:
             "bytes": self.bytes,
             "published": self.published,
             **measured,
+            **({"static": self.static.as_dict()} if self.static else {}),
             "seconds": self.seconds,
             "problems": plain(self.problems),
         }

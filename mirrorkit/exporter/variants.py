@@ -16,6 +16,7 @@ from mirrorkit.exporter.quantize.calibration import CHARACTERS, ordinary_tokens,
 from mirrorkit.exporter.quantize.int4 import quantize_int4
 from mirrorkit.exporter.quantize.int8 import quantize_int8
 from mirrorkit.exporter.result import VariantResult
+from mirrorkit.exporter.static.variant import remove_static
 from mirrorkit.formats.bundle import VARIANT_FILES, Bundle, Graph, Precision
 from mirrorkit.formats.fields import Ranges
 from mirrorkit.model.encoder import SentenceEncoder
@@ -152,6 +153,9 @@ class VariantMaker:
 
 def remove_variant(draft: Path, name: str) -> None:
     """Remove a variant's graph and its own weights beside it."""
+    if name == Precision.STATIC:
+        remove_static(draft)
+        return
     file = draft / VARIANT_FILES[name]
     for path in (file, _beside(file)):
         path.unlink(missing_ok=True)

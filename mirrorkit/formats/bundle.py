@@ -3,7 +3,10 @@
 `mirrorkit.json` says what the folder holds. No torch and no backend here, and no path from the file leads out of the
 folder.
 
-Its field `preference` has for each device (cpu, cuda, tensorrt for ONNX Runtime's provider of that name, wasm for a
+Every variant gives the same vectors, nearly, but `static`: that one is a model of its own, with vectors of its own
+length, and golden texts and ranges of its own. No `auto` and no precision ever means it; it is taken by its name.
+
+The field `preference` has for each device (cpu, cuda, tensorrt for ONNX Runtime's provider of that name, wasm for a
 browser) the names of variants, the best first. Every runtime chooses by it alone: `auto` is the first of the list, and
 a precision such as `fp32` the first of the list that has it, so that a fused graph stands in for the plain one where
 it is the faster. Names of variants that the bundle does not hold are passed over. A device without a list, as in
@@ -26,9 +29,10 @@ from mirrorkit.formats.model_folder import pooling_name, poolings_of
 from mirrorkit.formats.usage import Usage, usage_from
 from mirrorkit.publish import repair
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MANIFEST = "mirrorkit.json"
 GOLDEN = "golden.jsonl"
+GOLDEN_STATIC = "golden_static.jsonl"
 TOKENIZER = "tokenizer.json"
 INPUTS = ("input_ids", "attention_mask")  # int64 [batch_size, sequence_length]
 OUTPUTS = ("last_hidden_state", "sentence_embedding")  # fp32, in this order; consumers rely on it
@@ -42,6 +46,7 @@ class Precision(str, Enum):
     FP16 = "fp16"
     INT8 = "int8"
     INT4 = "int4"
+    STATIC = "static"  # another, far smaller model, distilled from the one that the others are
 
     def __str__(self) -> str:
         return self.value
@@ -65,6 +70,7 @@ VARIANT_FILES = {
     "int8": "onnx/model_quantized.onnx",
     "int8-fused": "onnx/model_fused_quantized.onnx",
     "int4": "onnx/model_q4.onnx",
+    "static": "onnx/model_static.onnx",
 }
 
 # device -> variants, the best first. A fused graph gives the same numbers as its plain one, sooner. TensorRT reads
@@ -87,6 +93,9 @@ class Variant:
     graph: Graph
     data_files: tuple[str, ...] = ()  # further files that hold its weights, relative to the bundle
     report: Mapping[str, Any] = field(default_factory=dict)  # what verification measured and allowed
+    dim: int = 0  # length of its vectors; 0: the bundle's
+    golden: str = GOLDEN  # the file of texts and vectors that every runtime must reproduce with it
+    scalar_ranges: fields.Ranges | None = None  # of its components, where `dim` is its own
 
 
 @dataclass(frozen=True)
@@ -122,6 +131,14 @@ class Bundle:
         """Length of a token vector."""
         return self.width or self.dim
 
+    def dim_of(self, variant: Variant) -> int:
+        """Return the length of a vector of that variant."""
+        return variant.dim or self.dim
+
+    def ranges_of(self, variant: Variant) -> fields.Ranges | None:
+        """Return the lowest and highest value of each component of that variant; None where nobody took them."""
+        return variant.scalar_ranges if variant.dim else self.scalar_ranges
+
     def path(self, relative: str) -> Path:
         """Return the path of a file of the bundle."""
         return inside(self.folder, relative)
@@ -149,7 +166,10 @@ class Bundle:
         """
         fitting = (v for v in self.preferred(device) if wanted in ("auto", v.precision))
         by_file = (v for v in self.variants.values() if v.file == wanted)
-        return next(fitting, None) or next(by_file, None) or self.variant(wanted)
+        found = next(fitting, None) or next(by_file, None)
+        if found is None and wanted == "auto" and list(self.variants) == [Precision.STATIC]:
+            raise ConfigError(f"variant 'auto': {self.folder} holds only static, another model; take it by its name")
+        return found or self.variant(wanted)
 
 
 def inside(folder: Path, relative: str) -> Path:
@@ -267,6 +287,9 @@ def _variant(name: str, raw: Mapping[str, Any]) -> Variant:
     file = fields.path(raw["file"], "file")
     if not file.endswith(".onnx"):
         raise ValueError(f"variant {fields.as_text(name, 'variant')}: {file!r} is not an .onnx file")
+    dim = fields.whole(raw, "dim", fields.WIDEST, 1) if "dim" in raw else 0
+    if not dim and raw.get("scalar_ranges") is not None:
+        raise ValueError("scalar_ranges of a variant need its dim")
     return Variant(
         fields.as_text(name, "variant"),
         file,
@@ -277,6 +300,9 @@ def _variant(name: str, raw: Mapping[str, Any]) -> Variant:
             for name in fields.texts(raw["data_files"], "data_files", fields.LONGEST_PATH)
         ),
         dict(fields.entries(raw, "report")),
+        dim,
+        fields.path(raw["golden"], "golden") if "golden" in raw else GOLDEN,
+        fields.ranges(raw, "scalar_ranges", dim),
     )
 
 

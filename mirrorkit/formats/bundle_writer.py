@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
-from mirrorkit.formats.bundle import MANIFEST, SCHEMA_VERSION, Bundle
+from mirrorkit.formats.bundle import MANIFEST, SCHEMA_VERSION, Bundle, Variant
 
 _NUMBERS = re.compile(r"(?<=[\d\[,])\n +(?=[-\d\]])")  # between those of a list, which need no line each
 
@@ -13,7 +14,7 @@ _NUMBERS = re.compile(r"(?<=[\d\[,])\n +(?=[-\d\]])")  # between those of a list
 def write_manifest(bundle: Bundle) -> None:
     """Write `mirrorkit.json` into the bundle's folder."""
     value = {
-        "schema_version": 1 if bundle.usage.plain else SCHEMA_VERSION,  # readers of 1 get others wrong, and refuse them
+        "schema_version": _schema(bundle),
         "architecture": bundle.architecture,
         "dim": bundle.dim,
         "max_length": bundle.max_length,
@@ -29,6 +30,7 @@ def write_manifest(bundle: Bundle) -> None:
                 "graph": str(v.graph),
                 "data_files": list(v.data_files),
                 "report": dict(v.report),
+                **_of_its_own(v),
             }
             for v in bundle.variants.values()
         },
@@ -39,3 +41,17 @@ def write_manifest(bundle: Bundle) -> None:
     }
     text = _NUMBERS.sub(" ", json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
     (bundle.folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _schema(bundle: Bundle) -> int:
+    """Return the lowest schema whose readers get everything right: older ones get the others wrong, and refuse them."""
+    if any(variant.dim for variant in bundle.variants.values()):
+        return SCHEMA_VERSION
+    return 1 if bundle.usage.plain else 2
+
+
+def _of_its_own(variant: Variant) -> dict[str, Any]:
+    """Return what is said of a variant only where it has other vectors than the bundle's."""
+    if not variant.dim:
+        return {}
+    return {"dim": variant.dim, "golden": variant.golden, "scalar_ranges": variant.scalar_ranges}

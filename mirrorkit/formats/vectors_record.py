@@ -18,6 +18,7 @@ from mirrorkit.formats.json_file import check_version, read_json
 from mirrorkit.formats.plain import from_plain, plain
 from mirrorkit.formats.usage import SIMILARITIES
 from mirrorkit.paths import size_of
+from mirrorkit.text.windows import LONG
 
 KIND = "mirrorkit-vectors"
 SCHEMA_VERSION = 1
@@ -48,6 +49,7 @@ class VectorsRecord:
     output_type: str
     versions: Mapping[str, str]
     canaries: tuple[Canary, ...]
+    long: str = "cut"  # what became of texts of more than max_length tokens
     sha256: str | None = None  # of the file that this lies beside
 
     def text(self) -> str:
@@ -124,5 +126,7 @@ def _check(record: VectorsRecord) -> None:
         raise ValueError(f"a text is longer than {fields.LONGEST_TEXT} characters")
     if record.similarity not in SIMILARITIES:
         raise ValueError(f"similarity {fields.shown(record.similarity)} must be one of {', '.join(SIMILARITIES)}")
+    if record.long not in LONG:
+        raise ValueError(f"long {fields.shown(record.long)} must be one of {', '.join(LONG)}")
     if record.truncate_dim is not None and record.truncate_dim < 1:
         raise ValueError(f"truncate_dim must be at least 1, is {record.truncate_dim}")

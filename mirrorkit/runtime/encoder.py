@@ -51,6 +51,11 @@ class Encoder:
     `adapter` is the folder of an adapter that `adapt` made for this encoder: its vectors then come in the space of the
     old one, to be searched for among that one's.
 
+    `long` says what becomes of a text of more than `max_length` tokens: `cut` leaves out the rest; `windows` reads it
+    in as few windows as hold it, evenly spread so that they overlap, and gives the mean of their vectors, weighted by
+    their tokens; with `error` it is refused with a CorpusError. `long_texts` counts those that were cut or read in
+    windows so far.
+
     Threads may share an encoder. It can be pickled, and a child made by fork reopens it on first use; on a GPU it
     must be made by spawn.
 
@@ -80,9 +85,12 @@ class Encoder:
         precision: str | None = None,
         expect: str | None = None,
         adapter: str | Path | None = None,
+        long: str = "cut",
     ) -> None:
         tensorrt = tensorrt and tensorrt.absolute()
-        how = asked(variant, device, threads, verify=verify, tensorrt=tensorrt, engine=engine, precision=precision)
+        how = asked(
+            variant, device, threads, verify=verify, tensorrt=tensorrt, engine=engine, precision=precision, long=long
+        )
         folder = folder_of(folder, how.variant, how.chooser, revision=revision)
         self.folder = local_path(folder).absolute()
         self._state = {
@@ -96,6 +104,7 @@ class Encoder:
             "precision": str(how.openvino) if how.openvino else None,
             "expect": expect,
             "adapter": None if adapter is None else local_path(adapter).absolute(),
+            "long": long,
         }
         self._encoding = open_encoding(folder, how)
         opened = self._encoding.opened
@@ -104,6 +113,7 @@ class Encoder:
         self.files = opened.files  # what decides the vectors
         self.usage = opened.usage  # prompts, and what can be said of the vectors
         self.dim = self._encoding.dim  # length of a vector
+        self.long = long  # what becomes of texts of more tokens than `max_length`
         self._fingerprint: str | None = None
         if adapter is not None:
             self._adapt(read_adapter(adapter))
@@ -129,8 +139,20 @@ class Encoder:
         True
         """
         if self._fingerprint is None:
-            self._fingerprint = fingerprint_of(self._encoding.opened)
+            self._fingerprint = fingerprint_of(self._encoding.opened, windows=self.long == "windows")
         return self._fingerprint
+
+    @property
+    def long_texts(self) -> int:
+        """Texts encoded so far that have more tokens than `max_length`.
+
+        >>> from mirrorkit import Encoder
+        >>> encoder = Encoder("bundle", long="windows")
+        >>> vectors = encoder.encode(["A short text.", "A text that goes on and on. " * 50])
+        >>> vectors.shape, encoder.long_texts
+        ((2, 384), 1)
+        """
+        return self._encoding.long_texts
 
     def encode(
         self,

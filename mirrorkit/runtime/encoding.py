@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mirrorkit.errors import BundleError, ConfigError
+from mirrorkit.errors import BundleError, ConfigError, CorpusError
 from mirrorkit.formats.adapter import Adapter
 from mirrorkit.progress import Progress
 from mirrorkit.runtime.opening import Opened
 from mirrorkit.runtime.output import SCALARS, Array, check_output_type, converted
 from mirrorkit.runtime.pooling import unit
 from mirrorkit.runtime.runner import LocalRunner, Runner
+from mirrorkit.runtime.static import BagRunner
 from mirrorkit.text.ragged import Floats, Ints, RaggedIds, homogeneous_chunks, pad_batch
+from mirrorkit.text.windows import Windows
 
+log = logging.getLogger(__name__)
+
+_WHOLE = 1 << 40  # tokens; more than any text has
 PASS_COST = 16  # tokens of padding that cost as much as another pass through the graph
 
 
@@ -38,8 +45,10 @@ class Encoding:
     Raises BundleError where the graph gives vectors of another length than the folder says.
     """
 
-    def __init__(self, opened: Opened, runner: LocalRunner) -> None:
-        self.opened, self.runner = opened, runner
+    def __init__(self, opened: Opened, runner: LocalRunner, long: str = "cut") -> None:
+        self.opened, self.runner, self.long = opened, runner, long
+        self.long_texts = 0  # so far, of more tokens than the model takes
+        self._lock = threading.Lock()
         self.width = self._given()  # length of a vector as the graph gives it
         self._ranges = None if opened.ranges is None else np.array(opened.ranges, dtype=np.float32)  # [2, dim]
         self.dim = min(self.width, opened.truncate_dim or self.width)  # length of a vector
@@ -102,7 +111,7 @@ class Encoding:
 
     def encode(self, texts: Sequence[str], call: Call, *, first: int = 0, progress: Progress | None = None) -> Array:
         """Return vectors [n, dim], in the order of `texts`, as the call wants them; an error counts from `first` on."""
-        if len(texts) == 1:
+        if len(texts) == 1 and self.long != "windows":
             vectors = self._encode_one(texts[0], first, call)
             if progress:
                 progress.advance(1, 1)
@@ -131,25 +140,61 @@ class Encoding:
         What puts many texts into batches would cost as much here as tokenising: a pass pushes all of it out of the
         processor's caches, so that it comes from memory each time.
         """
-        found = self.opened.tokenizer.ids_of(call.before + text)
+        found, cut = self.opened.tokenizer.told_ids_of(call.before + text)
+        self._tell_long([0] if cut else [], 1, first)
         ids = np.array([found or [self.opened.pad_id]], dtype=np.int64)
         mask = np.ones_like(ids) if found else np.zeros_like(ids)
         if call.unpooled:
             mask[:, : call.unpooled] *= 2
-        return self._finite(self.runner.batch(ids, mask), np.zeros(1, dtype=np.int64), first)
+        return self._finite(self.runner.batch(ids, mask), np.array([first]))
 
     def _encode_many(self, texts: Sequence[str], first: int, call: Call, progress: Progress | None) -> Floats:
-        vectors = np.empty((len(texts), self.width), dtype=np.float32)
-        ids = self.opened.tokenizer.ids(texts, call.before)
+        if self.long == "windows":
+            windows = self._windows(texts, call)
+            repeated = np.flatnonzero(np.bincount(windows.owners, minlength=len(texts)) > 1)
+            self._tell_long(repeated.tolist(), len(texts), first)
+            return windows.joined(self._vectors(windows.ids, windows.owners + first, len(texts), call, progress))
+        told = self.opened.tokenizer.told_ids(texts, call.before)
+        self._tell_long(told.cut, len(texts), first)
+        return self._vectors(told.ids, np.arange(first, first + len(texts)), len(texts), call, progress)
+
+    def _windows(self, texts: Sequence[str], call: Call) -> Windows:
+        """Return the windows of texts; a table of token vectors, which has no length, reads each text whole."""
+        whole = _WHOLE if isinstance(self.runner, BagRunner) else None
+        return self.opened.tokenizer.windows(texts, call.before, whole)
+
+    def _vectors(self, ids: RaggedIds, numbers: Ints, total: int, call: Call, progress: Progress | None) -> Floats:
+        """Return the vector of each row of ids; `numbers` are those of the texts they are of, for errors."""
+        vectors = np.empty((len(ids), self.width), dtype=np.float32)
         done = 0
-        for rows, values in self._run_all(ids, first, call):
+        summed = isinstance(self.runner, BagRunner)  # needs no batches
+        for rows, values in self._sum_all(ids, numbers, call) if summed else self._run_all(ids, numbers, call):
             vectors[rows] = values
             done += len(rows)
             if progress:
-                progress.advance(done, len(texts))
+                progress.advance(done * total // len(ids), total)
         return vectors
 
-    def _run_all(self, ids: RaggedIds, first: int, call: Call) -> Iterator[tuple[Ints, Floats]]:
+    def _tell_long(self, places: Sequence[int], total: int, first: int) -> None:
+        """Count the texts that are too long, or raise CorpusError for the first of them where they are refused."""
+        if not places:
+            return
+        if self.long == "error":
+            raise CorpusError(
+                f"texts[{first + places[0]}] is longer than the {self.opened.max_length} tokens that the model takes; "
+                "shorten it, or choose `long=cut` or `long=windows`"
+            )
+        with self._lock:
+            self.long_texts += len(places)
+        how = "read in windows" if self.long == "windows" else "cut"
+        log.info("%d of %d texts have more than %d tokens: %s", len(places), total, self.opened.max_length, how)
+
+    def _sum_all(self, ids: RaggedIds, numbers: Ints, call: Call) -> Iterator[tuple[Ints, Floats]]:
+        assert isinstance(self.runner, BagRunner)
+        for rows, vectors in self.runner.blocks(ids, call.unpooled):
+            yield rows, self._finite(vectors, numbers[rows])
+
+    def _run_all(self, ids: RaggedIds, numbers: Ints, call: Call) -> Iterator[tuple[Ints, Floats]]:
         """Yield the rows of each batch with their vectors.
 
         Threads that work on batches of their own need not wait for one another after every layer, as those that
@@ -159,25 +204,25 @@ class Encoding:
         callers = min(self.runner.callers, len(batches))
         if callers < 2:
             for rows in batches:
-                yield rows, self._run(self.runner, ids, rows, first, call.unpooled)
+                yield rows, self._run(self.runner, ids, rows, numbers, call.unpooled)
             return
         from concurrent.futures import ThreadPoolExecutor
 
         runner = self.runner.for_callers()
         pool = ThreadPoolExecutor(callers)
         try:
-            done = pool.map(lambda rows: self._run(runner, ids, rows, first, call.unpooled), batches)
+            done = pool.map(lambda rows: self._run(runner, ids, rows, numbers, call.unpooled), batches)
             yield from zip(batches, done, strict=True)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _run(self, runner: Runner, ids: RaggedIds, rows: Ints, first: int, unpooled: int) -> Floats:
+    def _run(self, runner: Runner, ids: RaggedIds, rows: Ints, numbers: Ints, unpooled: int) -> Floats:
         arrays = pad_batch(ids, rows, self.opened.pad_id, unpooled=unpooled)
-        return self._finite(runner.batch(*arrays), rows, first)
+        return self._finite(runner.batch(*arrays), numbers[rows])
 
-    def _finite(self, vectors: Floats, rows: Ints, first: int) -> Floats:
+    def _finite(self, vectors: Floats, numbers: Ints) -> Floats:
         if not np.isfinite(vectors).all():
-            bad = rows[~np.isfinite(vectors).all(axis=1)].min() + first
+            bad = numbers[~np.isfinite(vectors).all(axis=1)].min()
             raise BundleError(f"{self.opened.file}: the vector of texts[{bad}] holds NaN or infinity")
         return vectors
 

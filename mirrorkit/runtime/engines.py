@@ -15,7 +15,9 @@ from mirrorkit.runtime.opening import Opened, open_folder, open_for_engine, plai
 from mirrorkit.runtime.ort import check_device
 from mirrorkit.runtime.pooling import PooledOutside
 from mirrorkit.runtime.session import check_threads, open_session
+from mirrorkit.runtime.static import open_bag
 from mirrorkit.runtime.tensorrt.options import Tensorrt
+from mirrorkit.text.windows import LONG
 
 if TYPE_CHECKING:
     from mirrorkit.runtime.openvino.precision import Precision
@@ -42,6 +44,7 @@ class How:
     verify: bool
     tensorrt: Tensorrt | None = None
     openvino: Precision | None = None  # where OpenVINO runs it
+    long: str = "cut"  # what becomes of texts of more tokens than the model takes, one of `LONG`
 
     @property
     def chooser(self) -> str:
@@ -58,16 +61,19 @@ def asked(
     tensorrt: Tensorrt | None = None,
     engine: str = "onnxruntime",
     precision: str | None = None,
+    long: str = "cut",
 ) -> How:
     """Return what the options of an Encoder come to; raises ConfigError for those that exclude one another.
 
     The variant `openvino-fp32` and the like, as an encoder calls itself, says the engine too.
     """
     check_engine(engine)
+    if long not in LONG:
+        raise ConfigError(f"long {long!r}: must be one of {', '.join(LONG)}")
     if engine == "onnxruntime" and not variant.startswith("openvino-"):
         if precision is not None:
             raise ConfigError(f"precision {precision!r}: only for OpenVINO; for ONNX Runtime the variant decides")
-        return How(variant, _device(variant, device, tensorrt), threads, verify, tensorrt)
+        return How(variant, _device(variant, device, tensorrt), threads, verify, tensorrt, long=long)
     if tensorrt is not None:
         raise ConfigError("engine openvino: cannot be combined with TensorRT")
     from mirrorkit.runtime.openvino.precision import DEVICES, asked_for
@@ -80,7 +86,7 @@ def asked(
     from mirrorkit.runtime.openvino.library import choose
 
     chosen = choose(device, wanted)
-    return How(chosen.graph, device, threads, verify, openvino=chosen)
+    return How(chosen.graph, device, threads, verify, openvino=chosen, long=long)
 
 
 def open_encoding(folder: str | Path, how: How) -> Encoding:
@@ -93,8 +99,11 @@ def open_encoding(folder: str | Path, how: How) -> Encoding:
 
         bundle = read_bundle(local_path(folder))
         engine = open_engine(local_path(tensorrt.engine), bundle, verify=how.verify, rebuild=tensorrt.rebuild)
-        return Encoding(open_for_engine(bundle, engine.file, engine.max_length, verify=how.verify), engine)
+        return Encoding(open_for_engine(bundle, engine.file, engine.max_length, verify=how.verify), engine, how.long)
     opened = open_folder(folder, how.variant, how.chooser, verify=how.verify)
+    if opened.table is not None and how.device == "cpu":
+        check_threads(how.threads)
+        return Encoding(opened, open_bag(opened), how.long)
     options = _provider_options(opened, tensorrt) if tensorrt else None
     try:
         session = open_session(opened.file, device=how.device, threads=how.threads, tensorrt=options)
@@ -105,8 +114,8 @@ def open_encoding(folder: str | Path, how: How) -> Encoding:
         log.warning("%s; running %s instead of %s", err, plain.variant, opened.variant)
         opened, session = plain, open_session(plain.file, device=how.device, threads=how.threads)
     if session.signature.pooled is None and opened.pooling is not None:
-        return Encoding(opened, PooledOutside(session, opened.pooling, normalized=False))
-    return Encoding(opened, session)
+        return Encoding(opened, PooledOutside(session, opened.pooling, normalized=False), how.long)
+    return Encoding(opened, session, how.long)
 
 
 def _open_openvino(folder: str | Path, how: How, precision: Precision) -> Encoding:
@@ -117,7 +126,7 @@ def _open_openvino(folder: str | Path, how: How, precision: Precision) -> Encodi
         raise BundleError(f"{folder}: is not a bundle, and OpenVINO runs only bundles here; mirrorkit export makes one")
     opened = open_folder(folder, how.variant, how.chooser, verify=how.verify)
     session = open_graph(opened, how.device, precision, how.threads)
-    return Encoding(replace(opened, variant=precision.variant), session)
+    return Encoding(replace(opened, variant=precision.variant), session, how.long)
 
 
 def _provider_options(opened: Opened, tensorrt: Tensorrt) -> ProviderOptions:

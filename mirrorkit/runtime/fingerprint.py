@@ -26,10 +26,11 @@ CANARIES = (
 )
 
 
-def fingerprint_of(opened: Opened) -> str:
+def fingerprint_of(opened: Opened, *, windows: bool = False) -> str:
     """Return the hex SHA-256 of all that decides an encoder's vectors but the options of a call and the machine.
 
-    That is the bytes of graph, weights and tokenizer, what runs them, where a text is cut, and what follows.
+    That is the bytes of graph, weights and tokenizer, what runs them, where a text is cut or that it is read in
+    windows, and what follows.
     """
     decisive = {
         "variant": opened.variant,  # one graph may be run in several precisions
@@ -42,6 +43,8 @@ def fingerprint_of(opened: Opened) -> str:
         "unit_length": opened.unit_length,
         "truncate_dim": opened.truncate_dim,
     }
+    if windows:
+        decisive["long"] = "windows"
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

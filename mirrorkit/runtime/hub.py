@@ -47,7 +47,7 @@ def open_bundle(name: str | Path, *, revision: str | None = None) -> Bundle:
     if is_hub_id(name):
         bundle = _manifest(str(name), revision)
         graphs = [file for variant in bundle.variants.values() for file in (variant.file, *variant.data_files)]
-        golden = [GOLDEN] if GOLDEN in bundle.files else []
+        golden = [name for name in (GOLDEN, *(v.golden for v in bundle.variants.values())) if name in bundle.files]
         _fetch_all(str(name), bundle, dict.fromkeys([TOKENIZER, *golden, *graphs]))
         return bundle
     _refuse_revision(name, revision)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mirrorkit.errors import BundleError, ConfigError
-from mirrorkit.formats.bundle import TOKENIZER, Bundle, Graph, Variant, check_file, is_bundle, read_bundle
+from mirrorkit.formats.bundle import TOKENIZER, Bundle, Graph, Precision, Variant, check_file, is_bundle, read_bundle
 from mirrorkit.formats.fields import Ranges
 from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.onnx_paths import check_graph_paths
@@ -38,6 +38,7 @@ class Opened:
     unit_length: bool = False  # whether vectors are to be brought to unit length, which the graph does not do
     pooling: str | None = None  # of token vectors, where the graph has nothing else and the folder says how
     truncate_dim: int | None = None  # leading components that are kept, where the graph gives all
+    table: Path | None = None  # of a static variant: its token vectors, which the graph has its weights from
     ranges: Ranges | None = None  # lowest and highest value of each component over the calibration texts
 
 
@@ -59,6 +60,10 @@ def choose_variant(bundle: Bundle, wanted: str, device: str, *, verify: bool) ->
     if bundle.pooling == Pooling.MEAN_PADDED:
         raise BundleError(f"{folder}: pooling {bundle.pooling} depends on the padding of a batch; export with another")
     chosen = bundle.choose(wanted, device)
+    if device in _PLAIN_ONLY and chosen.precision is Precision.STATIC:
+        raise ConfigError(
+            f"variant {chosen.name}: is a table that the processor adds up, and nothing for {_PLAIN_ONLY[device][0]}"
+        )
     if device in _PLAIN_ONLY and chosen.graph is not Graph.ONNX:
         name, plain = _PLAIN_ONLY[device]
         raise ConfigError(
@@ -88,11 +93,20 @@ def open_variant(bundle: Bundle, chosen: Variant) -> Opened:
         tokenizer=tokenizer,
         max_length=bundle.max_length,
         pad_id=bundle.pad_token_id,
-        dim=bundle.dim,
+        dim=bundle.dim_of(chosen),
         usage=bundle.usage,
         files=files,
-        ranges=bundle.scalar_ranges,
+        table=_table_of(bundle, chosen),
+        ranges=bundle.ranges_of(chosen),
     )
+
+
+def _table_of(bundle: Bundle, variant: Variant) -> Path | None:
+    if variant.precision is not Precision.STATIC:
+        return None
+    if len(variant.data_files) != 1:
+        raise BundleError(f"{bundle.folder}: the variant {variant.name} must have one file of token vectors")
+    return bundle.path(variant.data_files[0])
 
 
 def plain_instead(folder: Path, opened: Opened, device: str, *, verify: bool) -> Opened | None:

@@ -116,6 +116,9 @@ def _console(*, stderr: bool) -> Console:
 @contextmanager
 def live_progress() -> Iterator[LiveProgress]:
     """Show a live bar on stderr for the block; nothing with --quiet or when stderr is not a terminal."""
+    if is_quiet() or not sys.stderr.isatty():
+        yield LiveProgress(None)  # to import what draws it is a tenth of a second that a short job would feel
+        return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
@@ -126,22 +129,23 @@ def live_progress() -> Iterator[LiveProgress]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    hidden = is_quiet() or not sys.stderr.isatty()
-    with Progress(*columns, console=_console(stderr=True), transient=True, disable=hidden) as bar:
+    with Progress(*columns, console=_console(stderr=True), transient=True) as bar:
         yield LiveProgress(bar)
 
 
 class LiveProgress:
-    """`mirrorkit.progress.Progress` as one rich progress bar."""
+    """`mirrorkit.progress.Progress` as one rich progress bar, or as nothing where there is none."""
 
-    def __init__(self, bar: Progress) -> None:
+    def __init__(self, bar: Progress | None) -> None:
         self._bar = bar
-        self._task = bar.add_task("starting", total=None, figures="")
+        self._task = None if bar is None else bar.add_task("starting", total=None, figures="")
 
     def phase(self, name: str) -> None:
         """Begin a phase of unknown length."""
-        self._bar.reset(self._task, description=name, total=None, figures="")
+        if self._bar is not None and self._task is not None:
+            self._bar.reset(self._task, description=name, total=None, figures="")
 
     def advance(self, done: int, total: int | None, figures: str = "") -> None:
         """Show how far the phase is."""
-        self._bar.update(self._task, completed=done, total=total, figures=figures)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total, figures=figures)

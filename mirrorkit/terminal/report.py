@@ -229,16 +229,18 @@ def export_report(result: ExportResult, bundle: Path | None = None) -> list[Rend
     for column in ("MB", *(title for title, _ in _FIGURES.values())):
         table.add_column(column, justify="right")
     for variant in result.variants.values():
-        measured = variant.verification.figures if variant.verification else {}
+        other = variant.static is not None  # what it says of itself has nothing to do with the model
+        measured = variant.verification.figures if variant.verification and not other else {}
         cells = [_figure(measured, name) for name in _FIGURES]
         name = variant.name if variant.published else f"[red]{variant.name}[/]"
         table.add_row(name, f"{variant.bytes / 1e6:.1f}", *cells)
-        if variant.verification:
+        if variant.verification and not other:
             limits = variant.verification.thresholds
             own = " (yours)" if limits.overridden else ""
             allowed = [_figure(limits.limits(), name) for name in _FIGURES]
             table.add_row(f"[dim] allowed{own}[/]", "", *(f"[dim]{cell}[/]" for cell in allowed))
     lines: list[RenderableType] = [table] if result.variants else []
+    lines += [escape(line) for v in result.variants.values() if v.static for line in v.static.lines()]
     lines += [escape(line) for line in result.about.trim.lines()] if result.about.trim else []
     lines.append(escape(result.about.outside.line()))
     lines += [escape(note) for note in result.notes]

@@ -39,6 +39,13 @@ class RaggedIds:
     def __getitem__(self, i: int) -> npt.NDArray[np.int32]:
         return self.flat[self.starts[i] : self.starts[i + 1]]
 
+    def behind(self, count: int) -> RaggedIds:
+        """Return the same texts without their first `count` tokens."""
+        kept = np.maximum(self.lengths - count, 0)
+        starts = np.concatenate([[0], np.cumsum(kept)])
+        places = np.arange(starts[-1]) + np.repeat(self.starts[1:] - kept - starts[:-1], kept)
+        return RaggedIds(self.flat[places], starts)
+
     @cached_property
     def lengths(self) -> Ints:
         return np.diff(self.starts)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mirrorkit.errors import BundleError
+from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.foreign import foreign, without_panic_messages
 from mirrorkit.text.long_texts import SHORTEST, beginning, first_attempt, places_of
 from mirrorkit.text.ragged import RaggedIds
 from mirrorkit.text.strings import chunks, replace_surrogates
+from mirrorkit.text.windows import Windows, windows_of
 
 _TRIAL = ("", "A text, of 2 words: étude 漢字 \U0001f600.")
 BLOCK = 8192  # texts tokenised at a time: a tokenizer's own results take some kilobytes a text
@@ -37,6 +39,14 @@ class Piece(NamedTuple):
     stop: int
 
 
+@dataclass(frozen=True)
+class Tokenized:
+    """Token ids of texts, and which of the texts were cut."""
+
+    ids: RaggedIds
+    cut: list[int]
+
+
 class Tokenizer:
     """A tokenizer.json, cut at `max_length` tokens (special ones included), without padding.
 
@@ -61,6 +71,7 @@ class Tokenizer:
         self._backend = backend
         self._file = file
         self._side = truncation_side
+        self._whole_backend: Any = None
         self.cut_at(max_length)
 
     @classmethod
@@ -71,6 +82,7 @@ class Tokenizer:
         made._backend.no_padding()
         made._padding_id, made.own_limit, made._file = None, None, Path("tokenizer.json")
         made._side = truncation_side
+        made._whole_backend = None
         made.cut_at(max_length)
         return made
 
@@ -106,14 +118,63 @@ class Tokenizer:
 
         A lone surrogate counts as U+FFFD.
         """
-        blocks = chunks(texts, BLOCK)
-        prompted = ([prompt + text for text in block] if prompt else block for block in blocks)
-        return RaggedIds.from_blocks([encoding.ids for encoding in self._encode(block)] for block in prompted)
+        return self.told_ids(texts, prompt).ids
+
+    def told_ids(self, texts: Sequence[str], prompt: str = "") -> Tokenized:
+        """Return the same, and which texts were cut."""
+        cut: list[int] = []
+        done = 0
+
+        def rows(block: Sequence[str]) -> list[list[int]]:
+            nonlocal done
+            found = self._encode([prompt + text for text in block] if prompt else block)
+            ids = [encoding.ids for encoding in found]
+            full = [i for i, row in enumerate(ids) if len(row) >= self._kept]
+            cut.extend(done + i for i in full if found[i].overflowing or self._was_shortened(prompt, block[i]))
+            done += len(block)
+            return ids
+
+        return Tokenized(RaggedIds.from_blocks(rows(block) for block in chunks(texts, BLOCK)), cut)
+
+    def windows(self, texts: Sequence[str], prompt: str = "", length: int | None = None) -> Windows:
+        """Return each text behind `prompt` in windows of `length` tokens (as many as are kept), the prompt in each.
+
+        A text of that many tokens or fewer is one window, with the ids that it has in `ids`. Raises ConfigError for a
+        prompt that leaves no room.
+        """
+        whole, kept = self._uncut(), length or self._kept
+        special = whole.encode(prompt + "a").special_tokens_mask
+        lead, tail = (mask.index(0) if 0 in mask else 0 for mask in (special, special[::-1]))
+        lead = max(lead, self.prompt_length(prompt))
+        if lead + tail >= kept:
+            raise ConfigError(f"prompt {prompt!r}: leaves no room for a text among {kept} tokens")
+        rows: list[list[int]] = []
+        for block in chunks(texts, BLOCK):
+            found = self._run(whole, [prompt + text for text in block] if prompt else block)
+            rows += [encoding.ids for encoding in found]
+        return windows_of(rows, lead, tail, kept)
+
+    def _uncut(self) -> Any:
+        """Return a copy that cuts nothing."""
+        if self._whole_backend is None:
+            backend = type(self._backend).from_str(self._backend.to_str())
+            backend.no_truncation()
+            self._whole_backend = backend
+        return self._whole_backend
+
+    def _was_shortened(self, prompt: str, text: str) -> bool:
+        """Return whether only the beginning of a text was tokenised, so that nobody saw what overflows."""
+        return self._long is not None and len(prompt) + len(text) > self._long
 
     def ids_of(self, text: str) -> list[int]:
         """Return the token ids of one text, as `ids` does."""
-        found: list[int] = self._encode([text])[0].ids
-        return found
+        return self.told_ids_of(text)[0]
+
+    def told_ids_of(self, text: str) -> tuple[list[int], bool]:
+        """Return the token ids of one text, and whether it was cut."""
+        found = self._encode([text])[0]
+        ids: list[int] = found.ids
+        return ids, len(ids) >= self._kept and bool(found.overflowing or self._was_shortened("", text))
 
     def pieces(self, texts: Sequence[str], *, special: bool = True) -> list[list[Piece]]:
         """Return the tokens of each text with where they come from, special ones included unless told not to be."""
@@ -152,8 +213,11 @@ class Tokenizer:
         return self._whole(block)
 
     def _whole(self, block: Sequence[str]) -> Any:
+        return self._run(self._backend, block)
+
+    def _run(self, backend: Any, block: Sequence[str]) -> Any:
         with foreign(BundleError, f"{self._file}: a text cannot be tokenised"):
             try:
-                return self._backend.encode_batch_fast(block)
+                return backend.encode_batch_fast(block)
             except TypeError:  # a lone surrogate has no UTF-8; looking for one in every text would cost all the others
-                return self._backend.encode_batch_fast([replace_surrogates(text) for text in block])
+                return backend.encode_batch_fast([replace_surrogates(text) for text in block])

@@ -132,12 +132,13 @@ def check_vectors(
 
 
 def _encoder(bundle: str | Path, variant: str | None, record: VectorsRecord, revision: str | None) -> Encoder:
+    long = "windows" if record.long == "windows" else "cut"  # what was refused for its length has no vector there
     if variant is not None:
-        return Encoder(bundle, variant, revision=revision)
+        return Encoder(bundle, variant, revision=revision, long=long)
     try:
-        return Encoder(bundle, record.variant, revision=revision)
+        return Encoder(bundle, record.variant, revision=revision, long=long)
     except ConfigError:  # the bundle has none of that name
-        return Encoder(bundle, revision=revision)
+        return Encoder(bundle, revision=revision, long=long)
 
 
 def _figures(then: Floats, now: Floats, similarity: str) -> tuple[float, float, float]:

@@ -10,21 +10,32 @@ from pathlib import Path
 import numpy as np
 
 from mirrorkit.errors import BundleError, ModelError
-from mirrorkit.formats.bundle import GOLDEN, MANIFEST, TOKENIZER, Bundle, Variant, check_file, is_bundle, read_bundle
+from mirrorkit.formats.bundle import (
+    GOLDEN,
+    MANIFEST,
+    TOKENIZER,
+    Bundle,
+    Precision,
+    Variant,
+    check_file,
+    is_bundle,
+    read_bundle,
+)
 from mirrorkit.formats.files import check_files_within, in_hub_cache
 from mirrorkit.formats.golden import Goldens, read_goldens
 from mirrorkit.formats.plain import plain
 from mirrorkit.paths import local_path
 from mirrorkit.runtime.engines import check_engine
 from mirrorkit.runtime.hub import folder_of
-from mirrorkit.runtime.opening import tokenizer_of, unpooled
+from mirrorkit.runtime.opening import open_variant, tokenizer_of, unpooled
 from mirrorkit.runtime.session import OnnxSession, Signature
+from mirrorkit.runtime.static import open_runner
 from mirrorkit.verification.consumers import Contents, lint, verdicts
 from mirrorkit.verification.engines import check_openvino
 from mirrorkit.verification.foreign import examine
 from mirrorkit.verification.problem import Problem, Severity, Stage, errors
-from mirrorkit.verification.proof import FEWEST, WITHOUT_RANKS, Reference, Verification
-from mirrorkit.verification.thresholds import Thresholds, overridden, thresholds_for
+from mirrorkit.verification.proof import FEWEST, WITHOUT_RANKS, Reference, Verification, measure
+from mirrorkit.verification.thresholds import THRESHOLDS, Thresholds, overridden, thresholds_for
 from mirrorkit.verification.verify import Contract, verify_graph
 
 CARD = "README.md"
@@ -108,19 +119,20 @@ def _check(bundle: Bundle, wanted: Sequence[str] | None, engine: str) -> CheckRe
     chosen = bundle.named(wanted)
     problems, damaged = _check_files(bundle)
     goldens = _goldens(bundle, problems)
+    by_file = {GOLDEN: goldens, **_other_goldens(bundle, chosen, problems, damaged)}
     figures: dict[str, dict[str, float]] = {}
     signatures: dict[str, Signature] = {}
     for variant in chosen:
         if damaged & {variant.file, *variant.data_files}:
             continue  # reported above, and not fit to run
-        signature = None
-        if goldens is not None:
-            verified = _check_variant(bundle, variant, goldens, problems)
+        signature, known = None, by_file[variant.golden]
+        if known is not None:
+            verified = _check_variant(bundle, variant, known, problems)
             figures[variant.name], signature = verified.figures, verified.signature
         try:
             signatures[variant.file] = signature or OnnxSession(bundle.path(variant.file)).signature
         except BundleError as err:
-            if goldens is None:
+            if known is None:
                 problems.append(Problem(Stage.GRAPH, str(err), where=variant.name))
     if engine == "openvino" and goldens is not None:
         sound = [variant for variant in chosen if not damaged & {variant.file, *variant.data_files}]
@@ -189,13 +201,33 @@ def _spare(bundle: Bundle) -> set[str]:
 
 def _goldens(bundle: Bundle, problems: list[Problem]) -> Goldens | None:
     """Return the goldens where they can be trusted and the tokenizer gives their ids; else say what is wrong."""
-    if any(p.where in (GOLDEN, TOKENIZER) for p in problems):
+    return _read_goldens(bundle, GOLDEN, bundle.dim, problems)
+
+
+def _other_goldens(
+    bundle: Bundle, chosen: Sequence[Variant], problems: list[Problem], damaged: set[str]
+) -> dict[str, Goldens | None]:
+    """Return, by file, the goldens of variants that have vectors of their own."""
+    found: dict[str, Goldens | None] = {}
+    for variant in chosen:
+        name = variant.golden
+        if name == GOLDEN:
+            continue
+        if name not in bundle.files:
+            problems.append(Problem(Stage.FILES, f"is not among the files of {MANIFEST}", where=name))
+        sound = name in bundle.files and name not in damaged
+        found[name] = _read_goldens(bundle, name, bundle.dim_of(variant), problems) if sound else None
+    return found
+
+
+def _read_goldens(bundle: Bundle, name: str, dim: int, problems: list[Problem]) -> Goldens | None:
+    if any(p.where in (name, TOKENIZER) for p in problems):
         return None
     try:
-        goldens = read_goldens(bundle.path(GOLDEN), bundle.dim)
+        goldens = read_goldens(bundle.path(name), dim)
         ids = tokenizer_of(bundle).ids(goldens.texts, bundle.usage.prompt())
     except BundleError as err:
-        problems.append(Problem(Stage.TOKENIZER, str(err), where=GOLDEN))
+        problems.append(Problem(Stage.TOKENIZER, str(err), where=name))
         return None
     wrong = [i for i in range(len(ids)) if not np.array_equal(ids[i], goldens.ids[i])]
     if wrong:
@@ -206,22 +238,40 @@ def _goldens(bundle: Bundle, problems: list[Problem]) -> Goldens | None:
 
 def _check_variant(bundle: Bundle, variant: Variant, goldens: Goldens, problems: list[Problem]) -> Verification:
     """Run a variant on the golden ids and add what is wrong to `problems`."""
-    limits = _limits(variant, problems)
+    limits, reference, data = _limits(variant, problems), _reference(bundle, goldens), variant.data_files
+    contract = Contract(
+        bundle.dim, bundle.max_length, bundle.pooling, bundle.pad_token_id, bundle.token_dim, bundle.pools_only
+    )
+    if variant.precision is Precision.STATIC:
+        dim, usage = bundle.dim_of(variant), replace(bundle.usage, normalized=True)
+        contract = replace(contract, dim=dim, width=dim, pooling="mean", pools_only=True)
+        reference = replace(reference, usage=usage)
+        problems += [replace(problem, where=variant.name) for problem in _check_table(bundle, variant, reference)]
     verified = verify_graph(
         bundle.path(variant.file),
         variant.graph,
-        Contract(
-            bundle.dim, bundle.max_length, bundle.pooling, bundle.pad_token_id, bundle.token_dim, bundle.pools_only
-        ),
-        _reference(bundle, goldens),
+        contract,
+        reference,
         limits,
-        data_files=tuple(bundle.path(name) for name in variant.data_files),
+        data_files=tuple(bundle.path(name) for name in data),
         min_texts=FEWEST,
         judged=WITHOUT_RANKS,
         with_onnx=find_spec("onnx") is not None,
     )
     problems += [replace(problem, where=variant.name) for problem in verified.problems]
     return verified
+
+
+def _check_table(bundle: Bundle, variant: Variant, reference: Reference) -> tuple[Problem, ...]:
+    """Return what is wrong with a static variant as the light runtime runs it, which is not by its graph."""
+    try:
+        runner = open_runner(open_variant(bundle, variant))
+    except BundleError as err:
+        return (Problem(Stage.GRAPH, "cannot be run", str(err)),)
+    limits, pad_id = THRESHOLDS[variant.precision], bundle.pad_token_id
+    longest = bundle.max_length
+    found = measure(runner, reference, limits, pad_id=pad_id, longest=longest, min_texts=FEWEST, judged=WITHOUT_RANKS)
+    return found.problems
 
 
 def _reference(bundle: Bundle, goldens: Goldens) -> Reference:

@@ -44,6 +44,16 @@ THRESHOLDS: Mapping[str, Thresholds] = {
         overlap=0.99,
         invariance=5e-5,
     ),
+    # Against the sums of its own table, not against the encoder that it was made of: `exporter.static` judges that.
+    Precision.STATIC: Thresholds(
+        cosine_min=0.99999,
+        cosine_p1=0.99999,
+        cosine_mean=0.999999,
+        max_abs=1e-5,
+        spearman=0.9999,
+        overlap=0.99,
+        invariance=1e-5,
+    ),
     # Half precision has 11 bits: some 5e-4 a component, and nothing a ranking notices.
     Precision.FP16: Thresholds(
         cosine_min=0.9995,

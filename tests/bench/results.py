@@ -22,6 +22,7 @@ VARIANTS: dict[str, tuple[str, str, int, float, float, float, float]] = {
     "int8": ("int8", "onnxruntime", 23_400_000, 0.9775, 0.998, -0.11, 0.47),
     "int8-fused": ("int8", "onnxruntime", 23_100_000, 0.9775, 0.998, -0.12, 0.44),
     "int4": ("int4", "onnxruntime", 19_100_000, 0.9494, 0.9903, 0.06, 0.83),
+    "static": ("static", "onnx", 7_900_000, 0.999999, 0.999999, -7.6, 0.02),
 }
 
 

@@ -94,7 +94,7 @@ def test_every_plot_is_told_in_words(page: str) -> None:
     labels = [value for tag, name, value in Reader(page).attributes if (tag, name) == ("svg", "aria-label")]
     assert len(labels) == len(PLOTS)
     assert "int8 78.77 at 1.38 ms" in labels[0]
-    assert labels[0].endswith("On the Pareto front: int8-fused, int8, fp32-fused, int4.")
+    assert labels[0].endswith("On the Pareto front: static, int8-fused, int8, fp32-fused, int4.")
     assert "int8: 8: 1.35, 32: 2.59, 128: 7.56" in labels[2]
     assert "int8: file 23.4, resident 113.4, peak 136.1" in labels[4]
     assert "int8: sts12 72.26" in labels[5]

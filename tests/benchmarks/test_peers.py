@@ -18,9 +18,24 @@ from benchmarks.peers import __main__ as peers
 from benchmarks.peers import lineup as peers_lineup
 from benchmarks.peers import quality
 from benchmarks.peers import report as peers_report
+from benchmarks.peers import texts as peers_texts
 from benchmarks.peers import worker as peers_worker
-from benchmarks.peers.lineup import Contestant, LineUp, Sources
+from benchmarks.peers.contestants import (
+    ALL,
+    BARE,
+    COMPILED,
+    GPU,
+    OPTIMUM,
+    TORCH_GPU,
+    TRANSFORMERS,
+    Contestant,
+    LineUp,
+    Sources,
+)
 from mirrorkit.errors import ConfigError
+from mirrorkit.formats.bundle import read_bundle
+from mirrorkit.runtime.opening import tokenizer_of
+from tests.bundles import bundle_of
 
 TORCH = "sentence-transformers torch"
 EMPTY = "<!-- peers:begin -->\n<!-- peers:end -->\n"
@@ -94,7 +109,7 @@ def test_the_tables_say_what_was_measured() -> None:
     # best 300 sentences/s of 0.2 GFLOP each, of a peak of 100 GFLOP/s
     assert "| mirrorkit int8 | 250 | 300 | **3.50** (3.00–4.00) | 60 % | 2.00 | 2.00 | **0.15** (0.10–0.20) |" in text
     assert "100 GFLOP/s (onnxruntime, 384 × 384; asked: torch, onnxruntime)" in text
-    assert "| mirrorkit int8 | 78.25 | -0.25 | 0.99800 / 0.98000 | 23.0 | 0.40 | 0.40 | 90 | 120 |" in text
+    assert "| mirrorkit int8 | 78.25 | -0.25 | 0.99800 / 0.98000 | – | 23.0 | 0.40 | 0.40 | 90 | 120 |" in text
     assert "| OpenVINO int8 | not set up (bash benchmarks/peers/setup openvino) | – |" in text
     assert "mean over 2 sets; pairs: sts12 8, sts13 9" in text
     assert "a cpu, 2 cores, 2 threads" in text
@@ -112,15 +127,24 @@ def test_the_readme_shows_the_committed_figures() -> None:
         assert bool(one["scores"]) == (record.RESULTS / f"{peers_report.record_stem(one)}.png").is_file()
 
 
-def test_whoever_is_not_set_up_is_listed_and_nobody_is_dropped(tmp_path: Path, bundle: Path) -> None:
+def no_weights(*_: object) -> str:
+    raise processes.ProcessError("make_transformers.py: exit code 1: no weights")
+
+
+def test_whoever_is_not_set_up_is_listed_and_nobody_is_dropped(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers_lineup, "run", no_weights)
     found = peers_lineup.line_up(sources(tmp_path, bundle), lambda _: True, gpu=None)
     names = [contestant.name for contestant in found.contestants]
-    assert names == [TORCH, "mirrorkit fp32", "mirrorkit int8", peers_lineup.BARE]
-    assert {*names, *found.absent} == {*peers.ALL}
+    assert names == [TORCH, COMPILED, "mirrorkit fp32", "mirrorkit int8", BARE]
+    assert {*names, *found.absent} == {*ALL}
     assert found.absent["fastembed"] == "not set up (bash benchmarks/peers/setup fastembed)"
+    assert found.absent["CTranslate2 int8"] == "not set up (bash benchmarks/peers/setup ctranslate2)"
+    assert found.absent[TRANSFORMERS] == "failed: make_transformers.py: exit code 1: no weights"
     assert found.absent["mirrorkit int4"] == "not in the bundle"
     assert found.absent["ONNX Runtime CUDA fp16"] == "not run: no NVIDIA GPU here"
-    int8 = found.contestants[2]
+    int8 = found.contestants[3]
     assert (int8.file, [file.stat().st_size for file in int8.artifacts]) == ("onnx/model_quantized.onnx", [3])
 
 
@@ -128,7 +152,7 @@ def test_with_a_gpu_its_rows_race(tmp_path: Path, bundle: Path) -> None:
     place = sources(tmp_path, bundle)
     place.python("gpu").parent.mkdir(parents=True)
     place.python("gpu").touch()
-    names = (peers_lineup.TORCH_GPU, *peers_lineup.GPU)
+    names = (TORCH_GPU, *GPU)
     found = peers_lineup.line_up(place, lambda name: name in names, gpu="a gpu")
     assert [contestant.name for contestant in found.contestants] == [*names]
     assert found.contestants[1].file == "CUDAExecutionProvider:onnx/model_fp16.onnx"
@@ -167,8 +191,8 @@ def test_an_environment_that_fails_is_listed_with_its_last_words(
     place = sources(tmp_path, bundle)
     place.python("optimum").parent.mkdir(parents=True)
     place.python("optimum").touch()
-    found = peers_lineup.line_up(place, lambda name: name in peers_lineup.OPTIMUM, gpu=None)
-    assert found.absent == dict.fromkeys(peers_lineup.OPTIMUM, "failed: make_onnx.py: exit code 1: no memory")
+    found = peers_lineup.line_up(place, lambda name: name in OPTIMUM, gpu=None)
+    assert found.absent == dict.fromkeys(OPTIMUM, "failed: make_onnx.py: exit code 1: no memory")
 
 
 def test_every_contestant_starts_a_round_once() -> None:
@@ -221,7 +245,7 @@ def test_the_whole_race(
 ) -> None:
     stand, place = Stand(), sources(tmp_path, bundle)
     two = [Contestant(name, "gemm", "python", artifacts=(place.texts,)) for name in (TORCH, "mirrorkit int8")]
-    last = Contestant(peers_lineup.BARE, "bare", "python", start_only=True)
+    last = Contestant(BARE, "bare", "python", start_only=True)
     monkeypatch.setattr(peers, "run_worker", stand)
     monkeypatch.setattr(peers, "line_up", lambda *_: LineUp([*two, last], {"fastembed": "not set up"}))
     monkeypatch.setattr(peers, "measure_peak", lambda *_: {"torch": {"512": 10.0}})
@@ -233,14 +257,14 @@ def test_the_whole_race(
     readme.write_text(EMPTY, encoding="utf-8")
     options = ["--model", str(place.model), "--bundle", str(bundle), "--texts", "10", "--rounds", "2"]
     options += ["--results", str(results), "--readme", str(readme), "--sts-pairs", "6"]
-    options += ["--work", str(tmp_path / "work")]
+    options += ["--work", str(tmp_path / "work"), "--shapes", "none"]
     assert peers.main(options) == 0, capsys.readouterr().err
     scored = [f"{TORCH} vectors", "mirrorkit int8 vectors"]
     assert stand.asked[:2] == scored
     assert stand.asked[2:] == [
         *(f"{name} time" for name in (TORCH, "mirrorkit int8", "mirrorkit int8", TORCH)),
-        *(f"{name} start" for name in (TORCH, "mirrorkit int8", peers_lineup.BARE)),
-        *(f"{name} start" for name in ("mirrorkit int8", peers_lineup.BARE, TORCH)),
+        *(f"{name} start" for name in (TORCH, "mirrorkit int8", BARE)),
+        *(f"{name} start" for name in ("mirrorkit int8", BARE, TORCH)),
     ]
     (file,) = results.glob("*.json")
     written = json.loads(file.read_text(encoding="utf-8"))
@@ -274,8 +298,73 @@ def test_who_is_unknown_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err.startswith("error: 'nobody': must be of ")
 
 
-def test_every_engine_of_the_line_up_is_one_that_the_worker_has(tmp_path: Path, bundle: Path) -> None:
+def test_every_engine_of_the_line_up_is_one_that_the_worker_has(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers_lineup, "run", no_weights)
     found = peers_lineup.line_up(sources(tmp_path, bundle), lambda _: True, gpu=None)
-    engines = {c.engine for c in found.contestants} | {engine for engine, _ in peers_lineup.OPTIMUM.values()}
+    engines = {c.engine for c in found.contestants} | {engine for engine, _ in OPTIMUM.values()}
     assert engines <= {*peers_worker.ENGINES}
-    assert {"openvino", "fastembed", "model2vec", "onnxruntime-gpu"} <= {*peers_worker.ENGINES}
+    others = {"openvino-raw", "ctranslate2", "llama.cpp", "embed-anything", "transformers-export", "torch-compile"}
+    assert {"openvino", "fastembed", "model2vec", "onnxruntime-gpu", *others} <= {*peers_worker.ENGINES}
+
+
+def test_every_set_up_row_is_made_and_has_an_engine(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = sources(tmp_path, bundle)
+    for venv in peers_lineup.VENVS:
+        place.python(venv).parent.mkdir(parents=True)
+        place.python(venv).touch()
+
+    def fake(command: Sequence[str], what: str, _: object) -> str:
+        for name in ("fp32.xml", "int8.xml", "model.bin", "f16.gguf", "q8_0.gguf", "model.onnx", "model.safetensors"):
+            (Path(command[-1]) / name).touch()
+        return ""
+
+    monkeypatch.setattr(peers_lineup, "run", fake)
+    found = peers_lineup.line_up(place, lambda _: True, gpu="a gpu")
+    assert {c.engine for c in found.contestants} <= {*peers_worker.ENGINES}
+    left_out = {name for name, why in found.absent.items() if why != "not in the bundle"}
+    assert not left_out
+    assert {c.name for c in found.contestants} | {*found.absent} == {*ALL}
+
+
+def test_texts_of_each_kind(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    bundle = bundle_of(tiny, ("fp32",), tmp_path_factory)
+    texts = [
+        f"The {word} number {i} stands by the window." * (1 + i % 3) for i, word in enumerate(["chair", "lamp"] * 30)
+    ]
+    found = peers_texts.shaped_texts("short,sts,20,60", bundle, texts, 8)
+    assert {name: len(some) for name, some in found.items()} == {"short": 8, "sts": 8, "20": 8, "60": 8}
+    for tokens in (20, 60):
+        lengths = tokenizer_of(read_bundle(bundle), 1000).ids(found[str(tokens)]).lengths
+        assert abs(lengths - tokens).max() <= tokens // 4
+    assert peers_texts.shaped_texts("none", bundle, texts, 8) == {}
+    with pytest.raises(ConfigError, match="shapes 'long': must be short, sts or a number of tokens"):
+        peers_texts.shaped_texts("long", bundle, texts, 8)
+    assert peers_texts.whole_numbers("1,8") == [1, 8]
+    for wrong in ("", "0", "1,,2", "a", "-1"):
+        with pytest.raises(ConfigError, match="batches"):
+            peers_texts.whole_numbers(wrong)
+
+
+def test_the_worker_times_every_shape() -> None:
+    job = {"batches": [1, 4], "batch_calls": 2}
+    sizes: list[int] = []
+
+    def encode(texts: list[str]) -> None:
+        sizes.append(len(texts))
+
+    found = peers_worker._shape(encode, ["a"] * 8, job)
+    assert sizes == [4, 8, 1, 1, 4, 4]
+    assert set(found) == {"bulk_ms", "bulk_cpu_ms", "1_ms", "4_ms"}
+
+
+def test_likeness_of_vectors_of_another_width_is_their_order(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    vectors.tofile(tmp_path / "a")
+    np.hstack([vectors, np.zeros((20, 2), np.float32)]).tofile(tmp_path / "b")
+    assert quality.likeness(tmp_path / "b", tmp_path / "a", 20) == {"spearman": pytest.approx(1)}
+    same = quality.likeness(tmp_path / "a", tmp_path / "a", 20)
+    assert same == {name: pytest.approx(1) for name in ("cosine_mean", "cosine_min", "spearman")}

@@ -20,8 +20,9 @@ def test_likeness_is_the_cosine_row_by_row(tmp_path: Path) -> None:
     for name, values in (("a", vectors), ("b", reference), ("wide", np.ones((2, 3), dtype=np.float32))):
         values.tofile(tmp_path / name)
     found = quality.likeness(tmp_path / "a", tmp_path / "b", 2)
+    assert found.pop("spearman") == 0  # of a single pair there is no order
     assert found == pytest.approx({"cosine_mean": (1 + 0.5**0.5) / 2, "cosine_min": 0.5**0.5})
-    assert quality.likeness(tmp_path / "wide", tmp_path / "b", 2) == {}
+    assert "cosine_mean" not in quality.likeness(tmp_path / "wide", tmp_path / "b", 2)
 
 
 def test_scores_are_those_of_the_vectors(tmp_path: Path) -> None:

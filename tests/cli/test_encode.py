@@ -57,6 +57,7 @@ def test_encode_reads_standard_input_and_prints_json(folder: Path, tmp_path: Pat
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
     fields = {"bundle", "variant", "out", "texts", "resumed", "dim", "fingerprint", "seconds", "understood"}
+    fields |= {"long", "long_texts", "max_length"}
     assert set(report) == fields
     assert report["understood"] == "standard input: plain text, a line each, 3 rows, 1 empty"
     assert (report["texts"], report["dim"]) == (3, 8)

@@ -149,7 +149,7 @@ def test_the_c_api_has_them_in_a_call(
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"schema_version": 3}, "this library reads up to 2"),
+        ({"schema_version": 4}, "this library reads up to 3"),
         ({"dim": 1 << 17}, "dim must be a whole number of 1 to 65536"),
         ({"max_length": 1 << 21}, "max_length must be a whole number of 1 to 1048576"),
         ({"pad_token_id": 1 << 31}, "pad_token_id must be a whole number of 0 to 2147483647"),

@@ -17,7 +17,7 @@ def plain() -> dict[str, Any]:
     """Return a manifest that holds everything there is, and is right."""
     record = {"sha256": "0" * 64, "bytes": 10}
     return {
-        "schema_version": 2,
+        "schema_version": 3,
         "architecture": "bert",
         "dim": DIM,
         "max_length": 128,
@@ -32,7 +32,17 @@ def plain() -> dict[str, Any]:
         "pools_only": True,
         "pad_token_id": 0,
         "variants": {
-            "fp32": {"file": ONNX, "precision": "fp32", "graph": "onnx", "data_files": ["onnx/w.data"], "report": {}}
+            "fp32": {"file": ONNX, "precision": "fp32", "graph": "onnx", "data_files": ["onnx/w.data"], "report": {}},
+            "static": {
+                "file": ONNX,
+                "precision": "static",
+                "graph": "onnx",
+                "data_files": [],
+                "report": {},
+                "dim": 2,
+                "golden": "golden_static.jsonl",
+                "scalar_ranges": [[-1.0, 0], [1, 0.5]],
+            },
         },
         "preference": {"cpu": ["fp32"], "wasm": ["int8", "fp32"]},
         "files": {ONNX: record, "onnx/w.data": record, "tokenizer.json": record},
@@ -72,6 +82,7 @@ def nested(deep: int) -> Any:
 _RECORD = {"sha256": "0" * 64, "bytes": 10}
 _VARIANT = plain()["variants"]["fp32"]
 _FP32 = ("variants", "fp32")
+_STATIC = ("variants", "static")
 _OTHER_TYPES: list[Any] = [None, True, -1, 1.5, "text", [], {}, [[1]], 10**30]
 _BAD_PATHS = [
     "",
@@ -108,6 +119,9 @@ _FIELDS: list[tuple[tuple[Any, ...], list[Any]]] = [
     ((*_FP32, "graph"), []),
     ((*_FP32, "data_files"), [[]]),
     ((*_FP32, "report"), [{}]),
+    ((*_STATIC, "dim"), []),
+    ((*_STATIC, "golden"), ["text"]),
+    ((*_STATIC, "scalar_ranges"), [None]),
     (("preference",), [{}]),
     (("preference", "cpu"), [[]]),
     (("files", "tokenizer.json"), []),
@@ -125,6 +139,7 @@ _RIGHT: dict[str, dict[str, Any]] = {
     **{f"without {key}": without(key) for key in ("prompts", "similarity", "truncation_side", "include_prompt")}
     | {"without prompts": {**without("prompts"), "default_prompt": None}},
     **{f"without {key}": without(key) for key in ("width", "pools_only", "preference", "scalar_ranges")},
+    **{f"a variant without {key}": without(*_STATIC, key) for key in ("golden", "scalar_ranges")},
     "dim 65536": {**changed("dim", 1 << 16), "scalar_ranges": None},
     "max_length 1048576": changed("max_length", 1 << 20),
     "pad_token_id 2147483647": changed("pad_token_id", (1 << 31) - 1),
@@ -144,7 +159,7 @@ _WRONG: dict[str, dict[str, Any]] = {
     **{f"without {key}": without(key) for key in ("normalized", "pad_token_id", "variants", "files", "provenance")},
     **{f"without {key} of a variant": without(*_FP32, key) for key in _VARIANT},
     **{f"without {key} of a file": without("files", ONNX, key) for key in _RECORD},
-    "a later schema": changed("schema_version", 3),
+    "a later schema": changed("schema_version", 4),
     "schema 0": changed("schema_version", 0),
     "dim 0": changed("dim", 0),
     "dim 65537": {**changed("dim", (1 << 16) + 1), "scalar_ranges": None},
@@ -181,11 +196,14 @@ _WRONG: dict[str, dict[str, Any]] = {
     "a hash of 63 digits": changed("files", ONNX, "sha256", "0" * 63),
     "65 deep": changed("provenance", "deep", nested(63)),
     "400 deep": changed("provenance", "deep", nested(400)),
+    "ranges of a variant without its dim": without(*_STATIC, "dim"),
+    "ranges of a variant that are too long": changed(*_STATIC, "scalar_ranges", [[0.0] * DIM] * 2),
     "one range": changed("scalar_ranges", [[0.0] * DIM]),
     "short ranges": changed("scalar_ranges", 1, [1.0] * (DIM - 1)),
     "ranges the wrong way": changed("scalar_ranges", 0, 2, 2.0),
     "a range of 1e30": changed("scalar_ranges", 1, 0, 1e30),
     **{f"a file {path[:20]!r}": changed("files", path, _RECORD) for path in _BAD_PATHS},
+    **{f"golden texts in {path[:20]!r}": changed(*_STATIC, "golden", path) for path in _BAD_PATHS},
     **{f"data in {path[:20]!r}": changed(*_FP32, "data_files", [path]) for path in _BAD_PATHS},
 }
 _TEXT = json.dumps(plain())

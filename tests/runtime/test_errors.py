@@ -167,7 +167,7 @@ def test_manifests_that_do_not_fit(bundle: Path) -> None:
     raw = json.loads((bundle / "mirrorkit.json").read_text(encoding="utf-8"))
     raw["schema_version"] = 99
     (bundle / "mirrorkit.json").write_text(json.dumps(raw), encoding="utf-8")
-    with pytest.raises(BundleError, match="schema_version 99, this mirrorkit reads up to 2; upgrade"):
+    with pytest.raises(BundleError, match="schema_version 99, this mirrorkit reads up to 3; upgrade"):
         Encoder(bundle)
 
 

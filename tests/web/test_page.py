@@ -177,7 +177,7 @@ def test_it_is_legible(dark: bool, width: int, site: Site, browser: Chromium, tm
 BROKEN = {
     "no bundle": ({"/bundle/mirrorkit.json": None}, "bundle/mirrorkit.json: missing (HTTP 404)"),
     "not JSON": ({"/bundle/mirrorkit.json": b"{"}, "mirrorkit.json: not readable as JSON"),
-    "a later schema": ({"/bundle/mirrorkit.json": b'{"schema_version": 9}'}, "schema 9, this release reads up to 2"),
+    "a later schema": ({"/bundle/mirrorkit.json": b'{"schema_version": 9}'}, "schema 9, this release reads up to 3"),
     "no graph": ({"/bundle/onnx/model_quantized.onnx": None}, "model_quantized.onnx: missing (HTTP 404)"),
     "a short graph": ({"/bundle/onnx/model_quantized.onnx": b"short"}, "has 5 bytes, mirrorkit.json says"),
     "no runtime": ({"/vendor/ort-wasm-simd-threaded.wasm": None}, "ort-wasm-simd-threaded.wasm: missing (HTTP 404)"),

@@ -120,7 +120,7 @@ def test_the_browser_gives_what_python_gives(bundle: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"schema_version": 3}, "schema 3, this release reads up to 2"),
+        ({"schema_version": 4}, "schema 4, this release reads up to 3"),
         ({"dim": 1 << 17}, "dim must be a whole number of 1 to 65536"),
         ({"max_length": 1 << 21}, "max_length must be a whole number of 1 to 1048576"),
         ({"pad_token_id": -1}, "pad_token_id must be a whole number of 0 to 2147483647"),

@@ -36,6 +36,6 @@ struct Golden {
   std::vector<float> vector;
 };
 
-std::vector<Golden> read_golden(const std::string& bundle);
+std::vector<Golden> read_golden(const std::string& bundle, const std::string& variant);
 
 }  // namespace cli

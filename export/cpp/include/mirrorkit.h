@@ -79,7 +79,7 @@ typedef struct mirrorkit_encoder mirrorkit_encoder;
 typedef struct mirrorkit_params {
   size_t size;             /* of this struct; as mirrorkit_default_params sets it */
   const char *variant;     /* "auto" (the fastest one that verification let pass), "fp32" (fused where there is one),
-                              "fp32-fused", "fp16", "int8", "int4", or a graph's file in the bundle */
+                              "fp32-fused", "fp16", "int8", "int4", "static", or a graph's file in the bundle */
   const char *onnxruntime; /* path of libonnxruntime; NULL: the environment variable MIRRORKIT_ONNXRUNTIME, then the
                               linked one where the library was built so, then the loader's search path */
   int32_t threads;         /* for one call of mirrorkit_encode; 0: as ONNX Runtime sees fit */

@@ -17,7 +17,7 @@ namespace mk {
 namespace {
 
 constexpr const char* manifest_name = "mirrorkit.json";
-constexpr std::int64_t schema_version = 2;
+constexpr std::int64_t schema_version = 3;
 constexpr std::uintmax_t largest_text_file = std::uintmax_t{1} << 28;  // as in Python
 // of bundles that were written before they told it: PREFERENCE of mirrorkit/formats/bundle.py
 constexpr const char* usual_preference[] = {"int8-fused", "int8", "fp32-fused", "fp32", "fp16", "int4"};
@@ -72,7 +72,8 @@ void Bundle::read_files(const Json& value) {
 void Bundle::read_variants(const Json& value) {
   for (auto item = value.begin(); item != value.end(); ++item) {
     Variant variant{
-        item.key(), string_field(*item, "precision", manifest_), string_field(*item, "file", manifest_), {}};
+        item.key(), string_field(*item, "precision", manifest_), string_field(*item, "file", manifest_), {}, dim_};
+    if (!is_absent(*item, "dim")) variant.dim = static_cast<std::size_t>(int_field(*item, "dim", manifest_));
     for (const Json& file : (*item)["data_files"]) variant.data_files.push_back(file.get<std::string>());
     variants_.push_back(std::move(variant));
   }

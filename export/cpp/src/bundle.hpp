@@ -17,6 +17,7 @@ struct Variant {
   std::string precision;
   std::string file;                     // relative to the bundle
   std::vector<std::string> data_files;  // the same: further files that hold its weights
+  std::size_t dim = 0;                  // length of its vectors
 };
 
 class Bundle {
@@ -24,7 +25,6 @@ class Bundle {
   // Reads the manifest; throws where it is missing, malformed, or of a newer release.
   explicit Bundle(const std::string& folder);
 
-  std::size_t dim() const { return dim_; }
   std::size_t max_length() const { return max_length_; }
   std::int64_t pad_id() const { return pad_id_; }
   const Usage& usage() const { return usage_; }

@@ -43,13 +43,13 @@ Encoder::Encoder(const std::string& folder, Options options)
   for (const std::string& file : variant_.data_files) bundle_.checked(file, options_.verify);
   const auto graph = bundle_.checked(variant_.file, options_.verify);
   const SessionOptions settings{options_.onnxruntime, options_.threads, options_.low_memory};
-  session_.emplace(graph, bundle_.dim(), settings, options_.log);
+  session_.emplace(graph, variant_.dim, settings, options_.log);
   give_memory_back();
   options_.log(LogLevel::info, folder + ": " + variant_.name + ", ONNX Runtime " + session_->version());
 }
 
 std::size_t Encoder::dim(const Call& call) const {
-  return call.truncate_dim > 0 ? std::min(call.truncate_dim, bundle_.dim()) : bundle_.dim();
+  return call.truncate_dim > 0 ? std::min(call.truncate_dim, variant_.dim) : variant_.dim;
 }
 
 std::string Encoder::before(const Call& call) const {
@@ -85,7 +85,7 @@ void Encoder::encode(const std::vector<std::string_view>& texts, const Call& cal
 }
 
 void Encoder::encode_batch(const Work& work, const std::vector<std::size_t>& rows, float* vectors) const {
-  const std::size_t count = rows.size(), dim = bundle_.dim();
+  const std::size_t count = rows.size(), dim = variant_.dim;
   std::size_t width = 1;
   for (const std::size_t row : rows) width = std::max(width, work.ids[row].size());
   Batch batch{std::vector<std::int64_t>(count * width, bundle_.pad_id()), std::vector<std::int64_t>(count * width, 0),

@@ -40,7 +40,7 @@ class Checker {
     if (value_.contains("pools_only")) bool_field(value_, "pools_only", name_);
     poolings(text(value_, "pooling", longest_text));
     usage();
-    ranges();
+    ranges(value_);
     files();
     variants();
     preference();
@@ -137,10 +137,18 @@ class Checker {
     if (value_.contains("similarity")) one_of(value_, "similarity", {"cosine", "dot", "euclidean", "manhattan"});
   }
 
-  void ranges() const {
-    if (is_absent(value_, "scalar_ranges")) return;
-    const Json& sides = value_["scalar_ranges"];
-    const std::size_t dim = value_["dim"].get<std::size_t>();
+  // What a variant with vectors of another length than the bundle's says of them.
+  void own_vectors(const Json& variant) const {
+    if (variant.contains("golden")) path(variant["golden"], "golden");
+    if (variant.contains("dim")) whole(variant, "dim", widest, 1);
+    if (!is_absent(variant, "scalar_ranges") && !variant.contains("dim")) bad("scalar_ranges of a variant need its dim");
+    ranges(variant);
+  }
+
+  void ranges(const Json& owner) const {
+    if (is_absent(owner, "scalar_ranges")) return;
+    const Json& sides = owner["scalar_ranges"];
+    const std::size_t dim = owner["dim"].get<std::size_t>();
     const auto is_side = [&](const Json& side) {
       return side.is_array() && side.size() == dim && std::all_of(side.begin(), side.end(), [](const Json& number) {
                return number.is_number() && std::abs(number.get<double>()) < largest_number;
@@ -177,7 +185,8 @@ class Checker {
       if (file.size() < ending.size() || file.compare(file.size() - ending.size(), ending.size(), ending) != 0) {
         bad("variant " + variant + ": " + file + " is not an .onnx file");
       }
-      one_of(*item, "precision", {"fp32", "fp16", "int8", "int4"});
+      one_of(*item, "precision", {"fp32", "fp16", "int8", "int4", "static"});
+      own_vectors(*item);
       one_of(*item, "graph", {"onnx", "onnxruntime"});
       entries(*item, "report");
       const Json& more = field(*item, "data_files", name_);

@@ -77,6 +77,7 @@ export class Bundle {
     this.backends = backends; // what may run a graph, the wanted one first, the last one always there
     this.usage = readUsage(manifest); // prompts, and what can be said of the vectors
     this.tokens = undefined; // { ids(text), isSpecial(id) }
+    this.goldenRows = new Map(); // by file
   }
 
   /** Return the token ids of a text behind its prompt, special ones included, cut to max_length. */
@@ -164,20 +165,30 @@ export class Bundle {
     return new Encoder({ bundle: this, name, session, backend, fingerprint });
   }
 
-  /** Return the lines of golden.jsonl: `{ text, input_ids, embedding }`, what every runtime must reproduce. */
-  async golden(meter = new Meter()) {
-    if (!this.goldenRows) {
-      const bytes = await readFiles(this.source, this.manifest, [GOLDEN], meter);
-      const lines = new TextDecoder().decode(bytes.get(GOLDEN)).split("\n").filter(Boolean);
-      if (!lines.length) throw new MirrorkitError(`${GOLDEN}: no texts in it`);
-      this.goldenRows = lines.map((line, i) => goldenRow(parse(line, `${GOLDEN}, line ${i + 1}`), i + 1));
+  /** Return the golden texts of a variant, those of all but the static one without a name:
+   * `{ text, input_ids, embedding }`, what every runtime must reproduce. */
+  async golden(name, meter = new Meter()) {
+    const file = this.manifest.variants[name]?.golden ?? GOLDEN;
+    if (!this.goldenRows.has(file)) {
+      const bytes = await readFiles(this.source, this.manifest, [file], meter);
+      const lines = new TextDecoder().decode(bytes.get(file)).split("\n").filter(Boolean);
+      if (!lines.length) throw new MirrorkitError(`${file}: no texts in it`);
+      this.goldenRows.set(
+        file,
+        lines.map((line, i) => goldenRow(parse(line, `${file}, line ${i + 1}`), file, i + 1)),
+      );
     }
-    return this.goldenRows;
+    return this.goldenRows.get(file);
+  }
+
+  /** Return the length of a variant's vectors. */
+  dim(name) {
+    return this.manifest.variants[name].dim ?? this.manifest.dim;
   }
 
   /** Return the golden texts whose token ids are others here than in Python. */
   async textsWithOtherIds(meter) {
-    await this.golden(meter);
+    await this.golden(undefined, meter);
     return textsWithOtherIds(this);
   }
 
@@ -187,9 +198,9 @@ export class Bundle {
   }
 }
 
-function goldenRow(row, number) {
+function goldenRow(row, file, number) {
   const { text, input_ids: ids, embedding } = row ?? {};
   if (typeof text !== "string" || !Array.isArray(ids) || !Array.isArray(embedding))
-    throw new MirrorkitError(`${GOLDEN}, line ${number}: must have text, input_ids and embedding`);
+    throw new MirrorkitError(`${file}, line ${number}: must have text, input_ids and embedding`);
   return row;
 }

@@ -28,7 +28,7 @@ export class Encoder {
 
   /** Numbers in a vector. */
   get dim() {
-    return this.#bundle.manifest.dim;
+    return this.#bundle.dim(this.#name);
   }
 
   /** Tokens of a text, special ones included, behind which it is cut. */

@@ -12,7 +12,7 @@ const LARGEST_ID = 2 ** 31 - 1; // of a token
 const LARGEST_NUMBER = 1e30; // of a component of a vector
 const LARGEST_JSON = 2 ** 28; // bytes
 const DEEPEST = 64; // lists and objects within one another
-const PRECISIONS = ["fp32", "fp16", "int8", "int4"];
+const PRECISIONS = ["fp32", "fp16", "int8", "int4", "static"];
 const GRAPHS = ["onnx", "onnxruntime"];
 const POOLINGS = ["cls", "mean", "mean-padded", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"];
 const SIMILARITIES = ["cosine", "dot", "euclidean", "manhattan"];
@@ -64,6 +64,7 @@ function checkFiles(manifest) {
     choice(variant, "precision", PRECISIONS);
     choice(variant, "graph", GRAPHS);
     entries(variant, "report");
+    checkOwnVectors(variant);
     for (const file of [variant.file, ...texts(variant.data_files, "data_files", LONGEST_PATH)])
       if (!Object.hasOwn(files, path(file, "data_files")))
         throw new Error(`variant ${name} needs ${file}, which is not among its files`);
@@ -73,6 +74,14 @@ function checkFiles(manifest) {
     asText(device, "preference");
     texts(names, `preference for ${device}`);
   }
+}
+
+/** Check what a variant with vectors of another length than the bundle's says of them. */
+function checkOwnVectors(variant) {
+  if ("golden" in variant) path(variant.golden, "golden");
+  if ("dim" in variant) number(variant, "dim", WIDEST, 1);
+  else if ((variant.scalar_ranges ?? null) !== null) throw new Error("scalar_ranges of a variant need its dim");
+  checkRanges(variant);
 }
 
 function checkUsage(manifest) {

@@ -3,7 +3,7 @@ import { MirrorkitError, firstLine } from "./errors.mjs";
 import { checkManifest, parseJson } from "./fields.mjs";
 import { checkGraphPaths } from "./graph_paths.mjs";
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 /** Return the manifest in these bytes. Throws MirrorkitError for one that is malformed or of a newer release. */
 export function readManifest(bytes) {

@@ -8,7 +8,8 @@ export const FP32_TOLERANCE = 1e-5;
 /** Return what a variant may differ by from the fp32 vectors: `{ difference, cosine, steadyOnly }`. */
 function limits(manifest, name) {
   const { precision, report } = manifest.variants[name];
-  if (precision === "fp32") return { difference: FP32_TOLERANCE, cosine: 1 - FP32_TOLERANCE, steadyOnly: false };
+  if (precision === "fp32" || precision === "static")
+    return { difference: FP32_TOLERANCE, cosine: 1 - FP32_TOLERANCE, steadyOnly: false };
   const allowed = report?.allowed;
   if (!(allowed?.max_abs > 0 && allowed.cosine_min > 0))
     throw new MirrorkitError(`variant ${name}: mirrorkit.json does not say what it may differ by`);
@@ -41,7 +42,7 @@ export async function textsWithOtherIds(bundle) {
  */
 export async function check(encoder, { onProgress, signal } = {}) {
   const { bundle } = encoder;
-  const rows = await bundle.golden();
+  const rows = await bundle.golden(encoder.variant);
   const allowed = limits(bundle.manifest, encoder.variant);
   const scale = bundle.usage.normalized ? 1 : meanLength(rows);
   const idsDiffer = (await textsWithOtherIds(bundle)).length;

@@ -11,7 +11,8 @@ import numpy as np
 
 from mirrorkit.bench.result import BASELINE
 from mirrorkit.errors import BundleError, ConfigError
-from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, Bundle, Variant, check_file, is_bundle, read_bundle
+from mirrorkit.formats.bundle import TOKENIZER, Bundle, Variant, check_file, is_bundle, read_bundle
+from mirrorkit.formats.bundle import Precision as FormatPrecision
 from mirrorkit.paths import local_path
 from mirrorkit.runtime.hub import holds_bundle, open_bundle
 from mirrorkit.runtime.openvino.precision import Precision
@@ -42,6 +43,11 @@ class Candidate:
         """The variant that the graph is; there is none where torch runs the model."""
         assert self.bundle is not None
         return next(variant for variant in self.bundle.variants.values() if variant.file == self.file)
+
+    @property
+    def is_another_model(self) -> bool:
+        """Whether its vectors are no others' vectors, however nearly: they may even have another length."""
+        return self.precision == FormatPrecision.STATIC
 
     def order(self) -> dict[str, Any]:
         """Return, as plain JSON, what another process needs to open it."""
@@ -84,7 +90,7 @@ def check_hashes(chosen: Sequence[Candidate]) -> None:
     needed: dict[tuple[str, str], Bundle] = {}
     for one in chosen:
         if one.bundle is not None and one.verify:
-            golden = [GOLDEN] if GOLDEN in one.bundle.files else []
+            golden = [one.variant.golden] if one.variant.golden in one.bundle.files else []
             names = (TOKENIZER, *golden, one.file, *one.variant.data_files)
             needed |= {(one.folder, name): one.bundle for name in names}
     for (_, name), bundle in needed.items():
@@ -168,12 +174,12 @@ class OnnxModel:
     def __init__(self, bundle: Bundle, variant: Variant, threads: int, precision: str | None = None) -> None:
         from mirrorkit.runtime.encoding import Encoding
         from mirrorkit.runtime.opening import open_variant
-        from mirrorkit.runtime.session import open_session
+        from mirrorkit.runtime.static import open_runner
 
         opened = open_variant(bundle, variant)
         session: LocalRunner
         if precision is None:
-            session = open_session(opened.file, threads=threads)
+            session = open_runner(opened, threads)
         else:
             from mirrorkit.runtime.openvino.session import open_graph
 

@@ -18,7 +18,6 @@ from mirrorkit.errors import ConfigError, CorpusError, ModelError
 from mirrorkit.evaluation.intervals import paired_difference, quantile_interval, resampled_spearman
 from mirrorkit.evaluation.pairs import products, unit_rows
 from mirrorkit.evaluation.sets import QuerySet
-from mirrorkit.formats.bundle import GOLDEN
 from mirrorkit.formats.golden import Goldens, read_goldens
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.text.ragged import Floats
@@ -58,8 +57,7 @@ def measure_quality(
     """
     progress = progress or Silent()
     texts = workload.texts
-    bundles = {one.folder: one.bundle for one in chosen if one.bundle and GOLDEN in one.bundle.files}
-    goldens = {folder: read_goldens(bundle.path(GOLDEN), bundle.dim) for folder, bundle in bundles.items()}
+    goldens = _goldens(chosen)
     measured: dict[str, _Measured] = {}
     by_graph: dict[tuple[str, ...], _Measured] = {}  # the stand-in for a baseline is a variant too
     for candidate in chosen:
@@ -69,10 +67,10 @@ def measure_quality(
             model = open_model(candidate, plan.threads)
             if model.max_length < longest:
                 raise ConfigError(f"lengths {longest}: {candidate.folder} takes at most {model.max_length} tokens")
-            by_graph[graph] = _measure(candidate, model, workload, goldens.get(candidate.folder), progress)
+            by_graph[graph] = _measure(candidate, model, workload, goldens.get(graph[:2]), progress)
         measured[candidate.name] = by_graph[graph]
     progress.phase("comparing the vectors")
-    scores = _cosines(measured, workload, texts)
+    scores = _cosines(measured, workload, texts, {one.name for one in chosen if one.is_another_model})
     draws = _draws(scores, workload, plan)
     base = measured[BASELINE].tasks
     qualities = {
@@ -84,6 +82,20 @@ def measure_quality(
     }
     left_out = {name: int((~found.steady).sum()) for name, found in measured.items()}
     return QualityRun(qualities, left_out)
+
+
+def _goldens(chosen: Sequence[Candidate]) -> dict[tuple[str, ...], Goldens]:
+    """Return the golden texts of each candidate that has some, by folder and graph."""
+    read: dict[tuple[str, str], Goldens] = {}
+    found: dict[tuple[str, ...], Goldens] = {}
+    for one in chosen:
+        if one.bundle is None or one.variant.golden not in one.bundle.files:
+            continue
+        file = (one.folder, one.variant.golden)
+        if file not in read:
+            read[file] = read_goldens(one.bundle.path(one.variant.golden), one.bundle.dim_of(one.variant))
+        found[one.folder, one.file] = read[file]
+    return found
 
 
 def _measure(
@@ -126,14 +138,14 @@ def _golden(goldens: Goldens | None, model: Model, only_steady: bool) -> float |
 
 
 def _cosines(
-    measured: Mapping[str, _Measured], workload: Workload, texts: Sequence[str]
+    measured: Mapping[str, _Measured], workload: Workload, texts: Sequence[str], others: set[str]
 ) -> dict[str, dict[str, Array]]:
     """Return the cosines [pairs] by set and subject."""
     place = {text: row for row, text in enumerate(texts)}
     found: dict[str, dict[str, Array]] = {data.name: {} for data in workload.sets}
     base = measured[BASELINE].vectors
     for name, one in measured.items():
-        if one.vectors.shape != base.shape:
+        if one.vectors.shape != base.shape and name not in others:
             raise ConfigError(
                 f"`baseline` has {base.shape[1]} dimensions, {name} has {one.vectors.shape[1]}: they cannot be compared"
             )
@@ -173,7 +185,8 @@ def _quality(
     average = statistics.fmean(sts.values())
     points = np.mean([drawn[name] - drawn[BASELINE] for drawn in draws.values()], axis=0)
     rows = np.flatnonzero(own.steady[: len(workload.graded)])  # the texts of the sets come first
-    cosines = products(own.vectors[rows], base.vectors[rows])
+    comparable = own.vectors.shape == base.vectors.shape  # those of another model may have another length
+    cosines = products(own.vectors[rows], base.vectors[rows]) if comparable else np.full(1, np.nan)
     gain = average - statistics.fmean(reference.values())
     compared = name != BASELINE
     return Quality(

@@ -155,7 +155,7 @@ def _speed(candidate: Candidate, rounds: _Rounds, peak: float) -> Speed:
         start=over_rounds(rounds.starts[name]),
         resident_bytes=statistics.median(one["resident"] for one in found),
         peak_bytes=max(one["peak"] for one in found),
-        gemm_share=_gemm_share(candidate.folder, cells, peak),
+        gemm_share=None if candidate.is_another_model else _gemm_share(candidate.folder, cells, peak),
         rounds=len(found),
         ratio=rounds.ratio(name, "ragged"),
         single_ratio=rounds.ratio(name, "single"),

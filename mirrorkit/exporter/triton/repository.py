@@ -113,6 +113,7 @@ def write_repository(
 class _EncoderFiles:
     variant: str
     platform: str
+    dim: int  # of its vectors
     files: tuple[Path, ...]  # the first is what the server loads, the others lie beside it
     engine: Engine | None = None
 
@@ -147,7 +148,7 @@ def _of_graph(bundle: Bundle, variant: str, device: str) -> _EncoderFiles:
     for data in check_graph_paths(opened.file):  # or the server would be the one to open it
         if data not in files:
             raise BundleError(f"{opened.file}: reads weights from {data.name}, which the bundle does not name for it")
-    return _EncoderFiles(opened.variant, "onnxruntime_onnx", files)
+    return _EncoderFiles(opened.variant, "onnxruntime_onnx", opened.dim or bundle.dim, files)
 
 
 def _of_engine(bundle: Bundle, folder: str | Path, variant: str, device: str) -> _EncoderFiles:
@@ -162,7 +163,7 @@ def _of_engine(bundle: Bundle, folder: str | Path, variant: str, device: str) ->
             f"{engine.folder}: was built by {engine.backend}, which no Triton server runs; "
             f"build one with mirrorkit engine and the backend tensorrt"
         )
-    return _EncoderFiles("tensorrt", "tensorrt_plan", (engine.path,), engine)
+    return _EncoderFiles("tensorrt", "tensorrt_plan", engine.dim, (engine.path,), engine)
 
 
 def _served(
@@ -183,7 +184,7 @@ def _served(
         name=name,
         platform=source.platform,
         file=source.file,
-        dim=bundle.dim,
+        dim=source.dim,
         ids=str(source.engine.ids) if source.engine else "int64",
         max_batch=max_batch or most or DEFAULT_BATCH,
         max_length=max_length,

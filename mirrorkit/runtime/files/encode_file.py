@@ -39,6 +39,9 @@ class EncodeResult:
     dim: int
     fingerprint: str  # of the encoder, see `Encoder.fingerprint`
     seconds: float  # opening of the bundle included
+    long: str = "cut"  # what became of texts of more than `max_length` tokens
+    long_texts: int = 0  # of this run: how many there were
+    max_length: int = 0
     understood: str = ""  # what the file was taken for and what was found in it, in a line for people
 
     def as_dict(self) -> dict[str, object]:
@@ -50,7 +53,14 @@ class EncodeResult:
         new = self.texts - self.resumed
         speed = f"{new / self.seconds:.0f} texts/s" if new else "none left to do"
         kept = f", {self.resumed:,} of them by an earlier run" if self.resumed else ""
-        return f"wrote {self.out}: {self.texts:,} texts{kept}, {self.dim} dimensions, {self.variant}, {speed}"
+        told = f"{self.texts:,} texts{kept}, {self.dim} dimensions, {self.variant}, {self._long()}, {speed}"
+        return f"wrote {self.out}: {told}"
+
+    def _long(self) -> str:
+        if not self.long_texts:
+            return f"none longer than {self.max_length:,} tokens"
+        how = "read in windows of" if self.long == "windows" else "cut at"
+        return f"{self.long_texts:,} {how} {self.max_length:,} tokens"
 
 
 def encode_file(
@@ -77,6 +87,7 @@ def encode_file(
     batch_tokens: int | None = None,
     expect: str | None = None,
     adapter: str | Path | None = None,
+    long: str = "cut",
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
@@ -90,9 +101,8 @@ def encode_file(
     not grow with the file. `out` appears when it is whole. With `resume` a parquet job that was stopped goes on.
     What made the vectors, and those of a few texts for `check_vectors`, is kept in the metadata of a .parquet file, or
     in the file `OUT.mirrorkit.json` beside any other.
-    `variant`, `device`, `threads`, `tensorrt`, `engine`, `precision`, `revision`, `expect` and `adapter` are those of
-    `Encoder`;
-    `prompt`, `prompt_name`, `normalize`, `truncate_dim` and `output_type` those of `Encoder.encode`.
+    `variant`, `device`, `threads`, `tensorrt`, `engine`, `precision`, `revision`, `expect`, `adapter` and `long` are
+    those of `Encoder`; `prompt`, `prompt_name`, `normalize`, `truncate_dim` and `output_type` those of `Encoder.encode`.
 
     Raises CorpusError for a bad input file, OutputError where the result cannot be written, BundleError, ConfigError.
 
@@ -132,6 +142,7 @@ def encode_file(
         precision=precision,
         expect=expect,
         adapter=adapter,
+        long=long,
     )
     check_output_type(output_type)
     progress = progress or Silent()
@@ -145,6 +156,7 @@ def encode_file(
     }
     dim = min(encoder.dim, truncate_dim or encoder.dim)
     record = record_of(encoder, **asked)
+    canaries = encoder.long_texts  # which are none of the user's texts
     shape = RowShape(width_of(dim, output_type), DTYPES[output_type])
 
     def copy(texts: Iterator[str], write: Write) -> None:
@@ -166,7 +178,20 @@ def encode_file(
         write_beside(out, record)
     seconds = time.perf_counter() - started
     told = understood(source, done, blank)
-    return EncodeResult(str(bundle), encoder.variant, str(out), done, resumed, dim, encoder.fingerprint, seconds, told)
+    return EncodeResult(
+        str(bundle),
+        encoder.variant,
+        str(out),
+        done,
+        resumed,
+        dim,
+        encoder.fingerprint,
+        seconds,
+        long,
+        encoder.long_texts - canaries,
+        encoder.max_length,
+        told,
+    )
 
 
 def _expected(source: TextSource, done: int) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mirrorkit.errors import BundleError, OutputError
+from mirrorkit.errors import BundleError, CorpusError, OutputError
 from mirrorkit.formats.files import sha256_of
 from mirrorkit.formats.json_file import object_or_empty
 from mirrorkit.formats.vectors_record import KIND, Canary, VectorsRecord, beside
@@ -33,6 +33,7 @@ def record_of(
         output_type=output_type,
         versions=versions("mirrorkit", "onnxruntime", "tokenizers", "numpy"),
         canaries=tuple(_canaries(encoder, options)),
+        long=encoder.long,
     )
 
 
@@ -40,7 +41,7 @@ def _canaries(encoder: Encoder, options: dict[str, Any]) -> Iterator[Canary]:
     for text in CANARIES:
         try:
             (vector,) = encoder.encode([text], **options)
-        except BundleError:  # NaN: none of the user's texts may be like this one
+        except (BundleError, CorpusError):  # NaN, or too long: none of the user's texts may be like this one
             continue
         yield Canary(text, tuple(float(f"{number:.9g}") for number in vector.tolist()))
 

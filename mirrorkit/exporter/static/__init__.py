@@ -1,0 +1,1 @@
+"""The static variant: another, far smaller model, distilled from the encoder; a table of token vectors."""
