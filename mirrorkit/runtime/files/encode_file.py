@@ -102,7 +102,8 @@ def encode_file(
     What made the vectors, and those of a few texts for `check_vectors`, is kept in the metadata of a .parquet file, or
     in the file `OUT.mirrorkit.json` beside any other.
     `variant`, `device`, `threads`, `tensorrt`, `engine`, `precision`, `revision`, `expect`, `adapter` and `long` are
-    those of `Encoder`; `prompt`, `prompt_name`, `normalize`, `truncate_dim` and `output_type` those of `Encoder.encode`.
+    those of `Encoder`; `prompt`, `prompt_name`, `normalize`, `truncate_dim` and `output_type` those of
+    `Encoder.encode`.
 
     Raises CorpusError for a bad input file, OutputError where the result cannot be written, BundleError, ConfigError.
 
