@@ -65,7 +65,7 @@ class AdaptResult:
             f"of old queries {100 * found.old:.1f} % ({found.queries:,} queries, {found.texts:,} texts)"
         )
         if found.before is not None and found.before >= found.after - _ENOUGH:
-            head += "; the new vectors need no adapter"
+            head += "; the adapter adds nothing"
         how = f"{self.map}, rank {self.rank}, fitted to {self.pairs:,} texts in {self.seconds:.1f} s"
         if self.published:
             return [head, f"wrote {self.out}: {how}"]
