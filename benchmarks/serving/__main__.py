@@ -68,28 +68,35 @@ def main() -> int:
     baselines = {variant: Baseline(args.bundle, variant, texts) for variant in args.variants.split(",")}
     rounds: list[dict[str, Any]] = []
     contestants = _line_up(args)
+    out = args.out or files.RESULTS / f"serving_{Path(args.bundle).name}.json"
     try:
         for place in range(args.rounds):
             order = contestants[place % len(contestants) :] + contestants[: place % len(contestants)]
-            rounds.append({one.name: _measure(one, args, texts, baselines) for one in order})
-            print(f"round {place + 1} of {args.rounds}", file=sys.stderr)
+            found: dict[str, Any] = {}
+            for one in order:
+                found[one.name] = _measure(one, args, texts, baselines)
+                print(f"round {place + 1} of {args.rounds}: {one.name}", file=sys.stderr)
+            rounds.append(found)
+            _write(out, args, texts, rounds)  # a run that is stopped has what it measured
     finally:
         for baseline in baselines.values():
             baseline.close()
+    print(table(rounds))
+    print(f"wrote {out}")
+    return 0
+
+
+def _write(out: Path, args: argparse.Namespace, texts: Sequence[str], rounds: Sequence[dict[str, Any]]) -> None:
     record = {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "note": args.note,
         "hardware": {"cores": usable_cores(), "load_average": os.getloadavg()[0]},
-        "versions": {name: _version(name) for name in ("mirrorkit", "onnxruntime", "starlette", "uvicorn", "fastapi")},
+        "versions": {name: _version(name) for name in ("mirrorkit", "onnxruntime", "starlette", "uvicorn")},
         "bundle": Path(args.bundle).name,
         "texts": {"count": len(texts), "characters": round(statistics.fmean(map(len, texts)), 1)},
         "rounds": rounds,
     }
-    out = args.out or files.RESULTS / f"serving_{Path(args.bundle).name}.json"
     out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(table(rounds))
-    print(f"wrote {out}")
-    return 0
 
 
 def _texts(count: int) -> list[str]:

@@ -15,6 +15,8 @@ KEY_VARIABLE = "MIRRORKIT_API_KEY"
 # What a client can write into a request and a person into a URL; a colon parts it from the variant.
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,94}[A-Za-z0-9])?")
 
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -121,4 +123,5 @@ def _parted(given: str) -> tuple[str, str]:
     place = local_path(given)
     if place.is_dir():
         return Path(place.resolve()).name, given
-    return given.rstrip("/"), given  # a hub id; what is neither is told apart when it is opened
+    # A hub id is its own name. What is neither is told when it is opened.
+    return given if _HUB_ID.fullmatch(given) else place.name, given

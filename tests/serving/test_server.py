@@ -411,6 +411,8 @@ def children_of(pid: int) -> list[str]:
 COMMANDS: dict[str, tuple[list[object], str]] = {
     "nothing": ([], "Missing argument"),
     "no such folder": (["none"], "none: no such folder"),
+    "a path that leads nowhere": (["./no/such/folder"], "./no/such/folder: no such folder"),
+    "a file": (["BUNDLE/config.json"], "config.json: is a file"),
     "no bundle": (["."], "neither mirrorkit.json nor an ONNX graph"),
     "two of a name": (["BUNDLE", "BUNDLE"], "two bundles are called lookup"),
     "a bad name": (["a b=BUNDLE"], "cannot be the name"),
@@ -440,7 +442,8 @@ def test_a_bad_command_ends_with_one_line(bundle: Path, tmp_path: Path, name: st
         shutil.copytree(bundle, tmp_path / "broken")
         (tmp_path / "broken" / "onnx" / "model.onnx").write_bytes(b"broken")
     places = {"BUNDLE": str(bundle), "BROKEN": str(tmp_path / "broken")}
-    arguments = [places.get(word, word) for word in (str(one) for one in given)]
+    arguments = [str(one).replace("BUNDLE/", f"{bundle}/") for one in given]
+    arguments = [places.get(word, word) for word in arguments]
     arguments = [
         f"{w.partition('=')[0]}={places[w.partition('=')[2]]}" if w.partition("=")[2] in places else w
         for w in arguments

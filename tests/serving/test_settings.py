@@ -32,6 +32,13 @@ def test_a_bundle_is_called_by_its_folder_or_as_one_likes(tmp_path: Path) -> Non
     found = named_bundles([str(tmp_path / "mine"), f"other={tmp_path / 'mine'}", "owner/name"])
     assert [one.name for one in found] == ["mine", "other", "owner/name"]
     assert found[1].folder == str(tmp_path / "mine")
+    (tmp_path / "file.json").touch()
+    others = named_bundles([str(tmp_path / "file.json"), "./none/", "../neither"])
+    assert [one.name for one in others] == [
+        "file.json",
+        "none",
+        "neither",
+    ]  # said to be no bundles when they are opened
     with pytest.raises(ConfigError, match="'a=b' cannot be the name"):
         named_bundles([str(tmp_path / "a=b")])  # a folder, not a name for b
 
