@@ -60,10 +60,10 @@ class Folder:
         if isinstance(self.out, LocalPlace):
             with told(self.out.folder):
                 check_links(self.out.folder)
-            if self.out.folder.is_symlink() or (self.out.folder.exists() and not self.out.folder.is_dir()):
-                raise OutputError(f"{self.out.shown}: is a file or a link; give a folder")
-            if not self.out.folder.is_dir():
-                return
+                if self.out.folder.is_symlink() or (self.out.folder.exists() and not self.out.folder.is_dir()):
+                    raise OutputError(f"{self.out.shown}: is a file or a link; give a folder")
+                if not self.out.folder.is_dir():
+                    return
         if self.out.read(MADE_BY) is None and (other := next(iter(self.out.files()), None)):
             raise OutputError(f"{self.out.shown}: holds {other.name}, which is not of this job; give another folder")
 

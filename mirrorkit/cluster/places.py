@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from mirrorkit.errors import ConfigError, CorpusError, MirrorkitError, OutputError
 from mirrorkit.foreign import reason
 from mirrorkit.formats.files import is_within
-from mirrorkit.paths import local_path, size_of
+from mirrorkit.paths import is_there, local_path, size_of
 from mirrorkit.publish import publish_shared
 from mirrorkit.publish.targets import told
 
@@ -111,7 +111,7 @@ class LocalPlace(Place):
         return LocalPlace(self._at(name))
 
     def is_folder(self, name: str) -> bool:
-        return self._at(name).is_dir()
+        return is_there(self._at(name)) and self._at(name).is_dir()
 
     def key(self) -> str:
         return f"{str(self.folder.resolve()).rstrip(os.sep)}/"

@@ -31,7 +31,9 @@ class StorePlace(Place):
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.shown = shown(address).rstrip("/")
+        self.shown = shown(address)
+        if not self.shown.endswith("://"):
+            self.shown = self.shown.rstrip("/")
         self._secrets = _secrets(address)
         self._fs_module = require("pyarrow.fs", extra="parquet")
         try:
