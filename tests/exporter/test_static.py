@@ -17,6 +17,10 @@ import onnxruntime as ort
 
 from mirrorkit import SentenceEncoder
 from mirrorkit.assets.paths import CALIBRATION
+from mirrorkit.bench.measure.candidates import candidates
+from mirrorkit.bench.measure.plan import make_plan
+from mirrorkit.bench.measure.quality import measure_quality
+from mirrorkit.bench.measure.workload import read_workload
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.exporter.pipeline import export
 from mirrorkit.exporter.quantize.calibration import calibration_texts
@@ -137,6 +141,16 @@ def test_check_runs_graph_and_table(result: ExportResult, tmp_path: Path) -> Non
     shutil.copytree(result.bundle, broken)
     (broken / GOLDEN_STATIC).unlink()
     assert [p.where for p in check(broken).problems if p.severity == "error"] == [GOLDEN_STATIC]
+
+
+def test_bench_measures_it_as_another_model(result: ExportResult) -> None:
+    bundle = read_bundle(result.bundle)
+    fp32, other = candidates(bundle, [bundle.variants["static"]], None, verify=True)
+    found = measure_quality([fp32, other], make_plan(threads=1), read_workload(None, 16), 16).qualities["static"]
+    assert np.isnan([found.cosine_mean, found.cosine_p1, found.cosine_min]).all()
+    assert found.golden_cosine_min == pytest.approx(1, abs=1e-6)
+    assert 0 < found.neighbours <= 1
+    assert found.average_difference is not None
 
 
 def test_a_damaged_table_is_refused(result: ExportResult, tmp_path: Path) -> None:

@@ -134,7 +134,9 @@ def _golden(goldens: Goldens | None, model: Model, only_steady: bool) -> float |
     if not len(rows):
         return None
     vectors = model.encode([goldens.texts[row] for row in rows])
-    return float(products(vectors, goldens.vectors[rows]).min())
+    known = goldens.vectors[rows]
+    nothing = ~(vectors.any(axis=1) | known.any(axis=1))  # a text without tokens, which a table gives no direction
+    return float((products(vectors, known) + nothing).min())
 
 
 def _cosines(
