@@ -36,9 +36,11 @@ def test_a_recipe(recipe: str, module: str, bundle: Path, encoder: Encoder, tmp_
         pytest.skip("needs Java")
     (tmp_path / "in").mkdir()
     write_parquet(tmp_path / "in" / "a.parquet", TEXTS, 20)
-    command = [sys.executable, ROOT / "examples" / "cluster" / recipe, bundle, tmp_path / "in", tmp_path / "out"]
+    paths = [ROOT / "examples" / "cluster" / recipe, bundle, tmp_path / "in", tmp_path / "out"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable, "RAY_USAGE_STATS_ENABLED": "0"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=200)
+    done = subprocess.run(
+        [sys.executable, *map(str, paths)], env=env, capture_output=True, text=True, check=False, timeout=200
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     table = dataset.dataset(tmp_path / "out", format="parquet").to_table()
     vectors = np.array(table["embedding"].to_pylist(), dtype=np.float32).reshape(len(table), -1)
