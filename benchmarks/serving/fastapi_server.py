@@ -13,7 +13,7 @@ model = SentenceTransformer(sys.argv[1], device="cpu")
 app = FastAPI()
 
 
-class Request(BaseModel):  # what OpenAI's clients send, and no more
+class Request(BaseModel):  # type: ignore[misc]  # what OpenAI's clients send, and no more
     model: str
     input: str | list[str]
     encoding_format: str = "float"
