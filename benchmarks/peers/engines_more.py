@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -129,17 +130,22 @@ def ctranslate2(path: str, threads: int, what: str) -> Encode:
     kind, _, folder = what.partition(":")
     tokenizer = plain_tokenizer(path)
     single = ct2.Encoder(folder, compute_type=kind, inter_threads=1, intra_threads=threads)
+    several = ct2.Encoder(folder, compute_type=kind, inter_threads=threads, intra_threads=1)
+    pool = ThreadPoolExecutor(threads)
 
     def encode(texts: list[str]) -> Any:
         rows = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
         batches = token_batches(rows)
-        vectors: Any = None
-        for batch in batches:
+        encoder = several if len(batches) > 1 else single
+
+        def run(batch: list[int]) -> Any:
             some = [rows[i] for i in batch]
-            hidden = np.array(single.forward_batch(some).last_hidden_state)
-            found = mean_of(hidden, padded(some)[1])
-            vectors = np.empty((len(texts), found.shape[1]), dtype=np.float32) if vectors is None else vectors
-            vectors[batch] = found
+            return mean_of(np.array(encoder.forward_batch(some).last_hidden_state), padded(some)[1])
+
+        found = list(pool.map(run, batches)) if len(batches) > 1 else [run(batches[0])]
+        vectors = np.empty((len(texts), found[0].shape[1]), dtype=np.float32)
+        for batch, some in zip(batches, found, strict=True):
+            vectors[batch] = some
         return vectors
 
     return encode
