@@ -25,6 +25,7 @@ from mirrorkit.extras import require
 from mirrorkit.foreign import reason
 from mirrorkit.formats.vectors_record import KEY
 from mirrorkit.runtime.encoder import CHUNK, Encoder
+from mirrorkit.runtime.files.parts import of_few_values
 from mirrorkit.runtime.files.recording import record_of
 from mirrorkit.runtime.output import DTYPES, Array, check_output_type, width_of
 from mirrorkit.runtime.tensorrt.options import Tensorrt
@@ -210,7 +211,7 @@ def _written(task: Task, with_encoder: Opened, root: Place, out: Place) -> Shard
     seen = count = 0
     _check_unchanged(root, shard)
     with out.publish(shard.name) as file:
-        with _arrows_errors(f"{out.shown}/{shard.name}", arrow), parquet.ParquetWriter(file, schema) as writer:
+        with _arrows_errors(f"{out.shown}/{shard.name}", arrow), _writer(file, schema, parquet) as writer:
             for block in rows.blocks(CHUNK):
                 kept, vectors = _encoded(block, with_encoder, seen, rows)
                 seen += len(block.texts)
@@ -222,6 +223,10 @@ def _written(task: Task, with_encoder: Opened, root: Place, out: Place) -> Shard
         digest = _sha256(file)
     faults = tuple(rows.faults[:_MOST_FAULTS])
     return ShardRecord(shard, task.made_by, count, rows.skipped, faults, size, digest)
+
+
+def _writer(file: Any, schema: Any, parquet: Any) -> Any:
+    return parquet.ParquetWriter(file, schema, use_dictionary=of_few_values(schema))
 
 
 def _schema(rows: Rows, made_by: MadeBy) -> Any:

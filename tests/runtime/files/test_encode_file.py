@@ -201,3 +201,20 @@ def test_a_full_disk_is_one_clear_error(
     with pytest.raises(OutputError, match=r"cannot be written \(.*[Nn]o space left"):
         encode_file(folder, str(many), tmp_path / f"out{out}")
     assert [file.name for file in tmp_path.iterdir()] == ["many.txt"]
+
+
+@pytest.mark.parametrize(("output_type", "few"), [("float32", False), ("float16", False), ("binary", True)])
+def test_only_columns_of_few_values_have_a_dictionary(
+    output_type: str, few: bool, tmp_path: Path, folder: Path, many: Path
+) -> None:
+    """One of the numbers of a vector makes a file larger."""
+    out = tmp_path / "out.parquet"
+    encode_file(folder, many, out, threads=1, output_type=output_type)
+    about = parquet.ParquetFile(out).metadata.row_group(0)
+    found = {about.column(i).path_in_schema: about.column(i) for i in range(about.num_columns)}
+    assert set(found) == {"text", "embedding.list.element"}
+    assert "RLE_DICTIONARY" in found["text"].encodings
+    vectors = found["embedding.list.element"]
+    assert ("RLE_DICTIONARY" in vectors.encodings) == few
+    if output_type == "float32":
+        assert vectors.total_uncompressed_size < 1.1 * 4 * vectors.num_values + 100
