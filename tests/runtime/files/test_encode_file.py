@@ -209,7 +209,7 @@ def test_only_columns_of_few_values_have_a_dictionary(
 ) -> None:
     """One of the numbers of a vector makes a file larger."""
     out = tmp_path / "out.parquet"
-    encode_file(folder, many, out, threads=1, output_type=output_type)
+    encode_file(folder, str(many), out, threads=1, output_type=output_type)
     about = parquet.ParquetFile(out).metadata.row_group(0)
     found = {about.column(i).path_in_schema: about.column(i) for i in range(about.num_columns)}
     assert set(found) == {"text", "embedding.list.element"}
