@@ -104,7 +104,9 @@ def finished(folder: Folder) -> Finished:
     where = folder.out.shown.rstrip("/")
     raw = folder.out.read(MANIFEST)
     if raw is None or folder.out.find(SUCCESS) is None:
-        raise CorpusError(f"{where}: is no finished folder of shards, as {MANIFEST if raw is None else SUCCESS} is not there")
+        raise CorpusError(
+            f"{where}: is no finished folder of shards, as {MANIFEST if raw is None else SUCCESS} is not there"
+        )
     manifest: Manifest = from_json(Manifest, raw, f"{where}/{MANIFEST}")
     digest = manifest.made_by.digest
     for record in manifest.shards:
@@ -118,7 +120,7 @@ def finished(folder: Folder) -> Finished:
 
 
 def _check_name(folder: Folder, name: str) -> None:
-    """Raise CorpusError for a name that leads out of the folder: whoever wrote the manifest does not say what is read."""
+    """Raise CorpusError for a name that leads out of the folder, where a manifest has no say in what is read."""
     out = folder.out
     inside = is_within(out.folder, name) if isinstance(out, LocalPlace) else bool(name) and not name.startswith("/")
     if not inside or ".." in PurePosixPath(name).parts:
@@ -135,7 +137,9 @@ def _schema(folder: Folder, manifest: Manifest) -> Any:
         raise CorpusError(f"{folder.out.shown}/{name}: has the columns {', '.join(schema.names)}, not those on record")
     if SHARD in columns or (not made_by.id_column and ID in columns):
         taken = SHARD if SHARD in columns else ID
-        raise ConfigError(f"{folder.out.shown}: has a column {taken!r}, a name that is needed; encode it under another one")
+        raise ConfigError(
+            f"{folder.out.shown}: has a column {taken!r}, a name that is needed; encode it under another one"
+        )
     return schema
 
 

@@ -103,7 +103,7 @@ def load_shards(
 
 
 def _load(what: Finished, sink: Sink, *, overwrite: bool, progress: Progress) -> int:
-    """Load what is missing and count all; returns how many rows were loaded. Nothing is written before all is checked."""
+    """Load what is missing, once all is checked, and count; returns how many rows were loaded."""
     there = sink.found()
     if there is not None and not overwrite:
         _check_same(there, what, sink)
@@ -126,9 +126,7 @@ def _load(what: Finished, sink: Sink, *, overwrite: bool, progress: Progress) ->
     return loaded
 
 
-def _add(
-    todo: Sequence[ShardRecord], counts: Mapping[str, int], what: Finished, sink: Sink, progress: Progress
-) -> int:
+def _add(todo: Sequence[ShardRecord], counts: Mapping[str, int], what: Finished, sink: Sink, progress: Progress) -> int:
     loaded = 0
     progress.phase("loading shards")
     try:
@@ -155,7 +153,7 @@ def _check_surplus(counts: Mapping[str, int], what: Finished, sink: Sink) -> Non
     """Raise OutputError where rows are there of shards that the folder does not have, or no longer so."""
     if surplus := sorted(set(counts) - {key_of(record) for record in what.manifest.shards}):
         raise OutputError(
-            f"{sink.shown}: holds rows of {len(surplus)} shards that are not in the folder, or were other ones, such as "
+            f"{sink.shown}: holds rows of {len(surplus)} shards that are not in the folder, or were others, such as "
             f"{surplus[0].rpartition('@')[0]}; give another name or `overwrite=True`"
         )
 

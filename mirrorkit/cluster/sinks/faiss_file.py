@@ -71,7 +71,7 @@ class FaissFile(Sink):
         else:
             self._index = faiss.IndexFlat(what.width, getattr(faiss, f"METRIC_{_METRICS[what.similarity]}"))
 
-    def add(self, what: Finished, record: ShardRecord, *, again: bool) -> None:
+    def add(self, what: Finished, record: ShardRecord, *, again: bool) -> None:  # noqa: ARG002  (it is always begun anew)
         with self.told():
             for batch in what.batches(record, rows_at_once(what, _NUMBERS)):
                 vectors = vectors_of(batch, what.width)

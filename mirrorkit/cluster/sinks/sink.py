@@ -74,7 +74,9 @@ class Sink(ABC):
         try:
             made_by: MadeBy = from_json(MadeBy, str(raw or "").encode(), self.shown)
         except CorpusError:
-            raise OutputError(f"{self.shown}: holds something that mirrorkit did not write; give another name") from None
+            raise OutputError(
+                f"{self.shown}: holds something that mirrorkit did not write; give another name"
+            ) from None
         return made_by
 
 
