@@ -60,7 +60,7 @@ class Finished:
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             for record, why in zip(records, pool.map(self._damage, records), strict=True):
                 if why:
-                    raise CorpusError(f"{self._named(record.shard.name)}: {why}; encode it anew and finish the folder")
+                    raise CorpusError(f"{self._named(record.shard.name)}: {why}")
 
     def batches(self, record: ShardRecord, rows: int) -> Iterator[Any]:
         """Yield the rows of a shard as they are loaded, so many at once."""
@@ -77,7 +77,7 @@ class Finished:
 
     def _damage(self, record: ShardRecord) -> str:
         if why := self.folder.damage(record):
-            return why
+            return f"{why}; encode it anew and finish the folder"
         parquet = require("pyarrow.parquet", extra="parquet")
         with self.folder.out.open(record.shard.name) as file:
             found = parquet.ParquetFile(file)

@@ -16,7 +16,7 @@ import pytest
 from pyarrow import parquet
 
 from mirrorkit import encode_shards, load_shards
-from mirrorkit.errors import ConfigError, OutputError
+from mirrorkit.errors import ConfigError, CorpusError, OutputError
 from tests.cluster.load_stores import STORES, Rows, Store, check_rows
 from tests.cluster.texts import ROWS, write_jsonl
 
@@ -122,3 +122,23 @@ def test_types_of_vectors_that_a_store_takes(store: Store, bundle: Path, texts: 
     if store.to.startswith(("faiss", "lancedb")):
         encode_shards(bundle, texts, tmp_path / "ubinary", output_type="ubinary", **how)
         assert load_shards(tmp_path / "ubinary", store.to, overwrite=True).loaded == 4 * ROWS
+
+
+@pytest.mark.parametrize("store", ["qdrant", "postgres"], indirect=True)
+def test_ids_that_occur_twice_are_not_lost_in_silence(store: Store, bundle: Path, texts: Path, tmp_path: Path) -> None:
+    (texts / "part3.jsonl").write_text('{"id": "3", "text": "has the id of another"}\n', encoding="utf-8")
+    encode_shards(bundle, texts, tmp_path / "out", id_column="id", keep="text", threads=1)
+    with pytest.raises(OutputError, match=r"ids occur more than once|an id must occur once \(Key \(id\)=\(3\)"):
+        load_shards(tmp_path / "out", store.to)
+
+
+@pytest.mark.parametrize("store", ["lancedb", "qdrant", "postgres"], indirect=True)
+def test_shards_that_are_refused_leave_nothing(store: Store, shards: Path, tmp_path: Path) -> None:
+    (shards / "part0.jsonl.parquet").write_bytes(b"")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(CorpusError, match=r"part0.jsonl.parquet"):
+        load_shards(shards, store.to)
+    with pytest.raises(CorpusError):
+        load_shards(shards, store.to, overwrite=True)
+    left = [file for file in sorted(tmp_path.rglob("*")) if file not in before]
+    assert not left

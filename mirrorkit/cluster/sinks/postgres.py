@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -31,6 +32,9 @@ _TYPES = {
     "float": "real",
     "double": "double precision",
     "date32[day]": "date",
+    "timestamp[s]": "timestamp",
+    "timestamp[ms]": "timestamp",
+    "timestamp[us]": "timestamp",
 }
 
 
@@ -96,7 +100,7 @@ class Postgres(Sink):
         vector = self._pgvector.HalfVector if what.made_by.output_type == "float16" else self._pgvector.Vector
         names = self._sql.SQL(", ").join(self._sql.Identifier(name) for name, _ in columns)
         into = self._sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT BINARY)").format(self._table, names)
-        with self.told(), self._connection.transaction():
+        with self.told(), self._unique_ids(), self._connection.transaction():
             self._types.register_vector(self._connection)
             if again:
                 self._run("DELETE FROM {table} WHERE {shard} = {key}", key=self._sql.Literal(key_of(record)))
@@ -111,6 +115,13 @@ class Postgres(Sink):
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
+
+    @contextmanager
+    def _unique_ids(self) -> Iterator[None]:
+        try:
+            yield
+        except self._psycopg.errors.UniqueViolation as err:
+            raise OutputError(f"{self.shown}: an id must occur once ({err.diag.message_detail})") from None
 
     def _columns(self, what: Finished) -> list[tuple[str, str]]:
         vector = f"{_VECTORS[what.made_by.output_type][0]}({what.width})"

@@ -37,7 +37,7 @@ class Qdrant(Sink):
         where, mark, name = address.rpartition("#")
         self.shown = f"qdrant:{shown(where) if '://' in where else where}#{name}"
         if not mark or not where:
-            raise ConfigError(f"to {shown(address)!r}: must be qdrant:PATH#COLLECTION or qdrant:URL#COLLECTION")
+            raise ConfigError(f"to 'qdrant:{shown(address)}': must be qdrant:PATH#COLLECTION or qdrant:URL#COLLECTION")
         self._name = check_name(name, self.shown, "the collection")
         self._url = where if "://" in where else None
         if self._url and (urlsplit(where).scheme not in ("http", "https") or "@" in where or "?" in where):
