@@ -93,6 +93,11 @@ def _postgres() -> Iterator[str]:
     if os.geteuid() == 0:  # PostgreSQL does not run as root
         shutil.chown(home, "nobody")
         other = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+        try:
+            subprocess.run([programs / "initdb", "--version"], check=True, stdout=subprocess.DEVNULL, **other)
+        except PermissionError:
+            home.rmdir()
+            pytest.skip(f"needs a user other than root, or {programs} where the user nobody may read it")
 
     def run(*command: object) -> None:
         line = [str(each) for each in command]
