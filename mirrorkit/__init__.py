@@ -62,6 +62,8 @@ _HOME = {
     "AdaptResult": "mirrorkit.adapting.adapt",
     "encode_shards": "mirrorkit.cluster.shards",
     "ShardsResult": "mirrorkit.cluster.result",
+    "load_shards": "mirrorkit.cluster.load",
+    "LoadResult": "mirrorkit.cluster.load",
     # TensorRT.
     "build_engine": "mirrorkit.exporter.tensorrt.build",
     "rebuild_engine": "mirrorkit.exporter.tensorrt.build",
@@ -94,6 +96,8 @@ if TYPE_CHECKING:
     from mirrorkit.bench.measure.processes import WorkerError as WorkerError
     from mirrorkit.bench.result import BenchResult as BenchResult
     from mirrorkit.bench.run import run_bench as run_bench
+    from mirrorkit.cluster.load import LoadResult as LoadResult
+    from mirrorkit.cluster.load import load_shards as load_shards
     from mirrorkit.cluster.result import ShardsResult as ShardsResult
     from mirrorkit.cluster.shards import encode_shards as encode_shards
     from mirrorkit.errors import BundleError as BundleError

@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "integrations": DATA | {"publish", "runtime"},
     "serving": DATA | {"machine", "runtime"},
     "cluster": DATA | {"machine", "publish", "runtime", "runtime.files", "runtime.tensorrt"},
+    "cluster.sinks": DATA | {"publish"},
     "verification": DATA | {"machine", "runtime", "runtime.openvino"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "adapting": DATA | {"evaluation", "machine", "publish", "runtime"},
@@ -184,6 +185,10 @@ HEAVY = ["torch", "transformers", "onnxruntime", "onnx", "numpy", "scipy", "toke
         (
             "from mirrorkit.cli.app import app; app(['encode', '--help'], standalone_mode=False)",
             [*HEAVY, "pyarrow", "ray"],
+        ),
+        (
+            "from mirrorkit.cli.app import app; app(['load', '--help'], standalone_mode=False)",
+            [*HEAVY, "pyarrow", "faiss", "lancedb", "qdrant_client", "psycopg"],
         ),
         ("from mirrorkit.cli.app import app; app(['recipes', '--json'], standalone_mode=False)", HEAVY),
         ("from mirrorkit import evaluate_sts", ["torch", "transformers", "onnxruntime"]),

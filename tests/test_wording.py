@@ -40,6 +40,7 @@ from mirrorkit import (
     evaluate_sts,
     export,
     finetune,
+    load_shards,
     nt_xent,
     push,
     rebuild_engine,
@@ -127,6 +128,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
         "on_error",
     ),
     "encode_shards, keep": (lambda w: encode_shards(w / "bundle", [w / "texts.txt"], w / "s", keep=["a", "a"]), "keep"),
+    "load_shards, to": (lambda w: load_shards(w / "bundle", "mysql://host/base"), "to"),
     "encode_file, output_type": (
         lambda w: encode_file(w / "bundle", str(w / "texts.txt"), w / "new.npy", output_type="int2"),
         "output_type",
@@ -222,6 +224,7 @@ def test_every_public_function_is_among_them() -> None:
         "Hit",
         "AdaptResult",
         "ShardsResult",
+        "LoadResult",
     }
     others = {"__version__", "Progress", "Backbone"}  # protocols, which nobody calls
     errors = {name for name in mirrorkit.__all__ if name.endswith("Error")}

@@ -16,6 +16,7 @@ from mirrorkit.cli.engine import engine
 from mirrorkit.cli.evaluate import evaluate
 from mirrorkit.cli.export import check, export
 from mirrorkit.cli.finetune import finetune, recipes
+from mirrorkit.cli.load import load
 from mirrorkit.cli.operators import operators
 from mirrorkit.cli.push import push
 from mirrorkit.cli.search import search
@@ -48,6 +49,7 @@ app.command(rich_help_panel="Export")(check)
 app.command(rich_help_panel="Measure")(bench)
 app.command(rich_help_panel="Measure")(compare)
 app.command(rich_help_panel="Use")(encode)
+app.command(rich_help_panel="Use")(load)
 app.command(rich_help_panel="Use")(similarity)
 app.command(rich_help_panel="Use")(search)
 app.command(rich_help_panel="Use")(adapt)

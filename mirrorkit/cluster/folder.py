@@ -146,7 +146,7 @@ class Folder:
             return manifest
         self.unfinish()
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            found = list(pool.map(self._damage, state.done))
+            found = list(pool.map(self.damage, state.done))
         if damaged := [(record, why) for record, why in zip(state.done, found, strict=True) if why]:
             for record, _ in damaged:
                 self.out.remove(record.shard.record)
@@ -202,7 +202,7 @@ class Folder:
         complete = manifest.failed or self.out.find(SUCCESS) is not None
         return bool(complete) and self.out.read(MANIFEST) == as_json(manifest)
 
-    def _damage(self, record: ShardRecord) -> str:
+    def damage(self, record: ShardRecord) -> str:
         """Return what is wrong with the vectors of a shard; nothing where they are what was written."""
         parquet = require("pyarrow.parquet", extra="parquet")
         digest = hashlib.sha256()
