@@ -138,7 +138,7 @@ class TextSearch:
 
         >>> from mirrorkit import TextSearch
         >>> search = TextSearch("bundle", "handbook.jsonl")
-        >>> [hit.row or hit.line for hit in search.find("I am ill", 1)]
+        >>> [hit.row or hit.line for hit in search.find("a note of my doctor for the third day", 1)]
         [2]
         """
         check_query(query, count)

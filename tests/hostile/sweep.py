@@ -98,7 +98,7 @@ def of_texts(inputs: Path, place: Path, rng: random.Random) -> tuple[str, list[A
 
 
 def of_parts(inputs: Path, place: Path, rng: random.Random) -> tuple[str, list[Any]]:
-    folder = copied(inputs / "parts", place)
+    folder = copied(inputs / "stopped", place)
     told = spoil(folder, rng)
     return told, ["encode", inputs / "bundle", inputs / "texts.txt", "-o", folder / OUT, "--threads", 1, "--resume"]
 
@@ -148,11 +148,11 @@ def stop_before_joining(inputs: Path) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    (inputs / "parts").mkdir()
+    (inputs / "stopped").mkdir()
     with pytest.MonkeyPatch.context() as patch, suppress(KeyboardInterrupt):
         patch.setattr(Parts, "join", stop)
-        encode_file(inputs / "bundle", str(inputs / "texts.txt"), inputs / "parts" / OUT, threads=1)
-    assert len(list(inputs.glob("parts/.*/part-*"))) == 1
+        encode_file(inputs / "bundle", str(inputs / "texts.txt"), inputs / "stopped" / OUT, threads=1)
+    assert len(list(inputs.glob("stopped/.*/part-*"))) == 1
 
 
 def run(arguments: list[Any]) -> tuple[int, str, list[str]]:
