@@ -22,15 +22,8 @@ def draw(curves: Mapping[int, Sequence[Outcome]], file: Path) -> None:
     axes = figure.subplots()
     for (workers, outcomes), shade in zip(curves.items(), SHADES, strict=True):
         sizes = [found.shard_texts for found in outcomes]
-        axes.plot(sizes, [100 * found.efficiency for found in outcomes], "o-", color=shade, ms=3.5)
-        axes.annotate(
-            f"{workers:,} workers",
-            (sizes[-1], 100 * outcomes[-1].efficiency),
-            xytext=(6, -3),
-            textcoords="offset points",
-            fontsize=8,
-            color=shade,
-        )
+        efficiency = [100 * found.efficiency for found in outcomes]
+        axes.plot(sizes, efficiency, "o-", color=shade, ms=3.5, label=f"{workers:,} workers")
     axes.set_xscale("log")
     axes.set_ylim(0, 100)
     axes.set_xlabel("texts a shard", fontsize=9)
@@ -39,5 +32,6 @@ def draw(curves: Mapping[int, Sequence[Outcome]], file: Path) -> None:
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.02)
-    figure.subplots_adjust(left=0.09, right=0.83, top=0.9, bottom=0.15)
+    axes.legend(fontsize=8, frameon=False, loc="lower left")
+    figure.subplots_adjust(left=0.09, right=0.98, top=0.9, bottom=0.15)
     figure.savefig(file)
