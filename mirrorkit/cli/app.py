@@ -1,28 +1,68 @@
-"""The command line: puts the commands together, in the order of the job."""
+"""The command line: its commands in the order of the job, each loaded when it is called or its help is asked for."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import UserDict
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import typer
+from typer.core import TyperGroup
 
-from mirrorkit.cli.adapt import adapt
-from mirrorkit.cli.bench import bench
 from mirrorkit.cli.command import before_the_verb
-from mirrorkit.cli.compare import compare
-from mirrorkit.cli.demo import demo
-from mirrorkit.cli.encode import encode, similarity
-from mirrorkit.cli.engine import engine
-from mirrorkit.cli.evaluate import evaluate
-from mirrorkit.cli.export import check, export
-from mirrorkit.cli.finetune import finetune, recipes
-from mirrorkit.cli.load import load
-from mirrorkit.cli.operators import operators
-from mirrorkit.cli.push import push
-from mirrorkit.cli.search import search
-from mirrorkit.cli.serve import serve
-from mirrorkit.cli.triton import triton
 from mirrorkit.terminal.boundary import output_boundary
+
+
+class Verb(NamedTuple):
+    """Where a command is to be found, and the heading that the help lists it under."""
+
+    heading: str
+    module: str  # of this package
+    function: str
+
+
+VERBS = {
+    "finetune": Verb("Train", "finetune", "finetune"),
+    "recipes": Verb("Train", "finetune", "recipes"),
+    "eval": Verb("Train", "evaluate", "evaluate"),
+    "export": Verb("Export", "export", "export"),
+    "check": Verb("Export", "export", "check"),
+    "bench": Verb("Measure", "bench", "bench"),
+    "compare": Verb("Measure", "compare", "compare"),
+    "encode": Verb("Use", "encode", "encode"),
+    "load": Verb("Use", "load", "load"),
+    "similarity": Verb("Use", "encode", "similarity"),
+    "search": Verb("Use", "search", "search"),
+    "adapt": Verb("Use", "adapt", "adapt"),
+    "serve": Verb("Deploy", "serve", "serve"),
+    "engine": Verb("Deploy", "engine", "engine"),
+    "triton": Verb("Deploy", "triton", "triton"),
+    "operators": Verb("Deploy", "operators", "operators"),
+    "push": Verb("Deploy", "push", "push"),
+    "demo": Verb("See it all", "demo", "demo"),
+}
+
+
+class Commands(UserDict[str, Any]):
+    """Commands by name, each loaded when it is first looked up: who calls one does not wait for the others."""
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the command `name`; raises KeyError."""
+        found = self.data[name]
+        if isinstance(found, Verb):
+            run = getattr(import_module(f"mirrorkit.cli.{found.module}"), found.function)
+            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            alone.command(name, rich_help_panel=found.heading)(run)
+            self.data[name] = found = typer.main.get_command(alone)
+        return found
+
+
+class Verbs(TyperGroup):
+    """The group of all commands."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = Commands(VERBS)
 
 
 class App(typer.Typer):
@@ -35,27 +75,9 @@ class App(typer.Typer):
 
 app = App(
     name="mirrorkit",
+    cls=Verbs,
     help="Turn a masked language model into a sentence or word encoder, from raw text alone.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.callback()(before_the_verb)
-
-app.command(rich_help_panel="Train")(finetune)
-app.command(rich_help_panel="Train")(recipes)
-app.command(name="eval", rich_help_panel="Train")(evaluate)
-app.command(rich_help_panel="Export")(export)
-app.command(rich_help_panel="Export")(check)
-app.command(rich_help_panel="Measure")(bench)
-app.command(rich_help_panel="Measure")(compare)
-app.command(rich_help_panel="Use")(encode)
-app.command(rich_help_panel="Use")(load)
-app.command(rich_help_panel="Use")(similarity)
-app.command(rich_help_panel="Use")(search)
-app.command(rich_help_panel="Use")(adapt)
-app.command(rich_help_panel="Deploy")(serve)
-app.command(rich_help_panel="Deploy")(engine)
-app.command(rich_help_panel="Deploy")(triton)
-app.command(rich_help_panel="Deploy")(operators)
-app.command(rich_help_panel="Deploy")(push)
-app.command(rich_help_panel="See it all")(demo)

@@ -27,7 +27,6 @@ from mirrorkit.formats.files import is_file_within, is_within, sha256_of
 from mirrorkit.formats.json_file import check_version, read_json
 from mirrorkit.formats.model_folder import pooling_name, poolings_of
 from mirrorkit.formats.usage import Usage, usage_from
-from mirrorkit.publish import repair
 
 SCHEMA_VERSION = 3
 MANIFEST = "mirrorkit.json"
@@ -193,7 +192,10 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
     a newer release, or names a path outside the folder. What a file holds is left to `check_file`.
     """
     manifest = folder / MANIFEST
-    repair(folder)
+    if not folder.exists():
+        from mirrorkit.publish import repair  # what writes is not loaded to read
+
+        repair(folder)
     try:
         bundle = _parse(folder, _manifest_of(folder))
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as err:

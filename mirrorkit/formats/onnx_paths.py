@@ -73,6 +73,8 @@ def _check(data: _Data, folder: Path | None, name: str) -> list[str]:
     found = {}
     try:
         for location in _locations(data, name):
+            if location in found:  # one file holds many weights
+                continue
             if folder is None or _MEMORY in location or not is_file_within(folder, location):
                 shown = location if len(location) < 200 else location[:200] + "…"
                 raise BundleError(f"{name}: reads weights from {shown!r}, which is not a file in its folder")

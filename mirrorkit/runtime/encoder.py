@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mirrorkit.errors import ConfigError
-from mirrorkit.formats.adapter import Adapter, read_adapter
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress
 from mirrorkit.runtime.encoding import Call
@@ -22,6 +21,9 @@ from mirrorkit.runtime.progress import bar
 from mirrorkit.runtime.tensorrt.options import Tensorrt
 from mirrorkit.text.ragged import Ints
 from mirrorkit.text.strings import chunks, strings
+
+if TYPE_CHECKING:
+    from mirrorkit.formats.adapter import Adapter
 
 CHUNK = 4096  # texts; enough for batches of one length, and 6 MB of vectors of 384 dimensions
 
@@ -116,6 +118,8 @@ class Encoder:
         self.long = long  # what becomes of texts of more tokens than `max_length`
         self._fingerprint: str | None = None
         if adapter is not None:
+            from mirrorkit.formats.adapter import read_adapter  # few have one
+
             self._adapt(read_adapter(adapter))
         if expect is not None:
             check_expected(expect, self.fingerprint, f"{self.folder}: {self.variant}")

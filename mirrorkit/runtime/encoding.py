@@ -6,11 +6,11 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mirrorkit.errors import BundleError, ConfigError, CorpusError
-from mirrorkit.formats.adapter import Adapter
 from mirrorkit.progress import Progress
 from mirrorkit.runtime.opening import Opened
 from mirrorkit.runtime.output import SCALARS, Array, check_output_type, converted
@@ -19,6 +19,9 @@ from mirrorkit.runtime.runner import LocalRunner, Runner
 from mirrorkit.runtime.static import BagRunner
 from mirrorkit.text.ragged import Floats, Ints, RaggedIds, homogeneous_chunks, pad_batch
 from mirrorkit.text.windows import Windows
+
+if TYPE_CHECKING:
+    from mirrorkit.formats.adapter import Adapter
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,6 @@ from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.onnx_paths import check_graph_paths
 from mirrorkit.formats.usage import Usage
 from mirrorkit.paths import local_path
-from mirrorkit.publish import repair
-from mirrorkit.runtime.foreign import open_foreign, wants_unit_length
 from mirrorkit.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -155,6 +153,8 @@ def unpooled(bundle: Bundle) -> int:
 def _folder(name: str | Path) -> Path:
     folder = local_path(name)
     if not folder.exists():
+        from mirrorkit.publish import repair
+
         repair(folder)
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "no such folder"
@@ -163,6 +163,8 @@ def _folder(name: str | Path) -> Path:
 
 
 def _open_foreign(folder: Path, wanted: str) -> Opened:
+    from mirrorkit.runtime.foreign import open_foreign, wants_unit_length  # which our own bundles do without
+
     found = open_foreign(folder, wanted)
     layout = found.layout
     return Opened(

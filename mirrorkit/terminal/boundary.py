@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import typer
-from click import ClickException
 
 from mirrorkit.errors import MirrorkitError, first_line
 from mirrorkit.foreign import is_memory
@@ -40,7 +39,7 @@ def boundary(words: Callable[[str], str] = str) -> Iterator[None]:
         with stoppable():
             yield
             _flush()
-    except (typer.Exit, ClickException, typer.Abort):
+    except (typer.Exit, typer.Abort):
         raise
     except MirrorkitError as err:
         _end(words(" ".join(str(err).split())), EXIT_BAD_INPUT, err)

@@ -90,7 +90,11 @@ def show(
     if as_json:
         print_json(result)
     elif not is_quiet() and not (of_files and output_is_closed()):
-        stdout().print(*lines(), sep="\n", soft_wrap=True, markup=markup)
+        made = list(lines())
+        if not markup and all(isinstance(line, str) for line in made):  # rich takes as long to load as a text to encode
+            print(*made, sep="\n")
+        else:
+            stdout().print(*made, sep="\n", soft_wrap=True, markup=markup)
 
 
 def print_json(value: object) -> None:
