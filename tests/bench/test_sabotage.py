@@ -13,6 +13,7 @@ pytest.importorskip("torch", reason="needs the train extra")
 import numpy as np
 
 from mirrorkit.bench.judge.gate import judge, load_gate
+from mirrorkit.bench.measure import workload
 from mirrorkit.bench.measure.plan import Budget
 from mirrorkit.bench.result import BenchResult, GateResult
 from mirrorkit.bench.run import run_bench
@@ -34,6 +35,12 @@ BRIEF = Budget("brief", seconds=3, min_rounds=3, max_rounds=3, texts=24, calls=1
 BARELY = replace(BRIEF, seconds=1, min_rounds=2, max_rounds=2, calls=3)  # where speed is not what is looked at
 TEXTS = ["The museum opens at nine."]
 SPEED_RULES = {"latency_ratio", "single_latency_ratio"}
+
+
+@pytest.fixture(autouse=True)
+def small_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search for neighbours among fewer sentences: what is spoilt here is seen in any."""
+    monkeypatch.setattr(workload, "POOL", 200)
 
 
 @pytest.fixture(scope="module")
