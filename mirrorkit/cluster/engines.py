@@ -13,7 +13,7 @@ Engine = Callable[[list[Task]], Iterator[Outcome]]  # in any order
 
 
 def engine_of(on: str | None) -> Engine:
-    """Return what `on` names; None is this process. Raises ConfigError for what there is not."""
+    """Return what `on` names; None is this process. Raises ConfigError for an unknown engine."""
     if on is None:
         return here
     name, _, address = on.partition("=")

@@ -86,7 +86,7 @@ def read_own(given: str | Path) -> list[OwnSet]:
     The kinds are those of `evaluate`: sts (a file of graded pairs, or a folder of them), lexical, bli, qnli, retrieval,
     search, knn, and entities with two files, `entities:NAMES,MENTIONS`. A folder in BEIR's layout is taken for
     retrieval, another one for sts, and a file of two texts and a number a row for sts. Raises ConfigError for a kind
-    that there is not or that cannot be told, CorpusError for a file that does not fit.
+    that is unknown or cannot be told, CorpusError for a file that does not fit.
     """
     kind, path = _kind(given)
     try:

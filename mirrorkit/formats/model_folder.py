@@ -56,7 +56,7 @@ _AFTER_PADDING = {
 
 
 def poolings_of(name: str) -> tuple[Pooling, ...]:
-    """Return the poolings of a name such as `mean` or `cls+mean`; raises ConfigError for one that there is not."""
+    """Return the poolings of a name such as `mean` or `cls+mean`; raises ConfigError for an unknown one."""
     try:
         modes = tuple(Pooling(part) for part in name.split("+"))
     except ValueError as err:

@@ -27,7 +27,7 @@ class Usage:
     def prompt(self, prompt: str | None = None, name: str | None = None) -> str:
         """Return what to put before a text: `prompt`, else the one called `name`, else the default one.
 
-        Raises ConfigError for a name that there is not.
+        Raises ConfigError for an unknown name.
         """
         if prompt is not None:
             return prompt

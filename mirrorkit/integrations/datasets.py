@@ -31,7 +31,7 @@ def embed(
 
     It is `dataset.map`, by batches; `map_options` go to it, such as `num_proc`. What datasets keeps in its cache goes
     by the encoder's fingerprint: another bundle in the same folder is not taken for this one. A missing text is
-    encoded as "". Raises ConfigError for a column that there is not.
+    encoded as "". Raises ConfigError for an unknown column.
     """
     model = Model(bundle, variant=variant, truncate_dim=truncate_dim, revision=revision, threads=threads)
     for name, part in dataset.items() if isinstance(dataset, dict) else [("the data set", dataset)]:

@@ -29,7 +29,7 @@ ENGINES = ("onnxruntime", "openvino")
 
 
 def check_engine(engine: str) -> None:
-    """Raise ConfigError for an engine that there is not."""
+    """Raise ConfigError for an unknown engine."""
     if engine not in ENGINES:
         raise ConfigError(f"engine {engine!r}: must be one of {', '.join(ENGINES)}")
 

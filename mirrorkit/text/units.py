@@ -28,7 +28,7 @@ class Unit(str, Enum):
 
 
 def as_unit(value: object) -> Unit:
-    """Return the unit of that name; raises ConfigError for one that there is not."""
+    """Return the unit of that name; raises ConfigError for an unknown one."""
     try:
         return Unit(value)
     except ValueError as err:

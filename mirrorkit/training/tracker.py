@@ -117,7 +117,7 @@ _LIBRARIES: Mapping[str, type[_Tensorboard | _Wandb | _Mlflow]] = {
 
 
 def check_tracker(name: str | None) -> None:
-    """Raise ConfigError for a tracker that there is not."""
+    """Raise ConfigError for an unknown tracker."""
     if name is not None and name not in _LIBRARIES:
         raise ConfigError(f"tracker {name!r}: must be one of {', '.join(_LIBRARIES)}")
 
