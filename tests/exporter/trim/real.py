@@ -70,7 +70,7 @@ def check(kind: str, folder: Path, corpora: Sequence[Path], seen: list[str], uns
     before, after = SentenceEncoder.load(folder), SentenceEncoder.load(folder)
     report = trim_vocabulary(after, Trim(corpora, limits=LOOSE))
     assert report.passed, report.problems
-    after.save(folder.parent / f"{folder.name}-trimmed")
+    after.save(folder.with_name(f"{kind}-trimmed"))
     old, new = (backend_of(encoder) for encoder in (before, after))
     ids = {i: new.token_to_id(token) for token, i in old.get_vocab().items()}
     others = [text for texts in unseen.values() for text in texts] + AWKWARD + list(fuzz(20_000, seed=3))
@@ -99,7 +99,10 @@ def survivors(old: Tokenizer, new: Tokenizer, ids: dict[int, int | None], texts:
 
 
 def backend_of(encoder: SentenceEncoder) -> Tokenizer:
-    return Tokenizer.from_str(encoder.tokenizer.backend_tokenizer.to_str())
+    """Return the tokenizer, which cuts nothing off: loading an encoder leaves a length in it."""
+    backend = Tokenizer.from_str(encoder.tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    return backend
 
 
 def main(work: Path, locale: Path, pieces: int, only: Sequence[str]) -> None:
