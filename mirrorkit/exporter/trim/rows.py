@@ -43,13 +43,11 @@ def vocabulary_of(encoder: SentenceEncoder) -> Vocabulary:
     added = {token["id"] for token in value["added_tokens"]} | ids_of_processor(value)
     if (highest := max([*pieces.ids.values(), *added])) >= rows:
         raise ModelError(f"the tokenizer of this {kind} has the id {highest}, its word embeddings only {rows} rows")
-    of_config = {name: i for name, ids in ids_of_config(config).items() for i in ids}
-    if (beyond := next((name for name, i in of_config.items() if i >= rows), None)) is not None:
-        raise ModelError(f"{beyond} of this {kind} is {of_config[beyond]}, its word embeddings have {rows} rows")
+    of_config = {i for ids in ids_of_config(config, rows).values() for i in ids}
     pad_id = encoder.tokenizer.pad_token_id
     before_padding = range(pad_id) if first_position(kind, pad_id) else ()  # positions count from its number on
     of_tokenizer = {*encoder.tokenizer.all_special_ids, *([] if pieces.unknown is None else [pieces.unknown])}
-    return Vocabulary(value, rows, pieces, {*added, *of_config.values(), *of_tokenizer, *before_padding})
+    return Vocabulary(value, rows, pieces, {*added, *of_config, *of_tokenizer, *before_padding})
 
 
 def tokenizer_json(tokenizer: Any) -> dict[str, Any]:
@@ -71,11 +69,14 @@ def word_table(backbone: Any) -> nn.Embedding:
     return table
 
 
-def ids_of_config(config: Any) -> dict[str, list[int]]:
-    """Return the fields of the configuration that hold token ids, one or several."""
+def ids_of_config(config: Any, rows: int) -> dict[str, list[int]]:
+    """Return the fields of the configuration that hold token ids, one or several.
+
+    Left out are ids beyond the `rows` there are: defaults of an architecture, which mean nothing in this model.
+    """
     fields = ((name, value) for name, value in config.to_dict().items() if name.endswith(_ID))
     lists = ((name, value if isinstance(value, list) else [value]) for name, value in fields)
-    return {name: ids for name, ids in lists if all(isinstance(i, int) and i >= 0 for i in ids)}
+    return {name: ids for name, ids in lists if all(isinstance(i, int) and 0 <= i < rows for i in ids)}
 
 
 def cut(encoder: SentenceEncoder, vocabulary: Vocabulary, kept: Sequence[int]) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def cut(encoder: SentenceEncoder, vocabulary: Vocabulary, kept: Sequence[int]) -
     rows = table.weight.detach()[torch.tensor(list(kept), device=table.weight.device)].clone()
     smaller = nn.Embedding(len(kept), table.embedding_dim, padding, _weight=rows)
     encoder.backbone.set_input_embeddings(smaller)
-    for name, old in ids_of_config(config).items():
+    for name, old in ids_of_config(config, table.num_embeddings).items():
         ids = [new[i] for i in old]
         setattr(config, name, ids if isinstance(getattr(config, name), list) else ids[0])
     config.vocab_size = len(kept)

@@ -21,12 +21,15 @@ class Cut:
     value: dict[str, Any]  # tokenizer.json of the trimmed one
     kept: list[int]  # old ids
 
-    def assert_spelled_alike(self, texts: Sequence[str]) -> int:
-        """Assert that no text got lost, and that those whose pieces are all there have them; return how many have."""
+    def assert_spelled_alike(self, texts: Sequence[str], mark: str = "") -> int:
+        """Assert that no text got lost, and that those whose pieces are all there have them; return how many have.
+
+        `mark` is what tokens that continue a word begin with.
+        """
         new_ids, same = {old: new for new, old in enumerate(self.kept)}, 0
         for text in texts:
             before, after = self.old.encode(text), self.new.encode(text)
-            assert bare(before.tokens) == bare(after.tokens), text
+            assert spelled(before.tokens, mark) == spelled(after.tokens, mark), text
             mapped = [new_ids.get(i) for i in before.ids]
             if None not in mapped:
                 assert mapped == after.ids, text
@@ -34,9 +37,8 @@ class Cut:
         return same
 
 
-def bare(tokens: Sequence[str]) -> str:
-    """Return what tokens spell together, without the mark `@@` of those that continue a word."""
-    return "".join(token.removeprefix("@@") for token in tokens)
+def spelled(tokens: Sequence[str], mark: str) -> str:
+    return "".join(token.removeprefix(mark) for token in tokens)
 
 
 def cut(tokenizer: Tokenizer, corpus: Sequence[str], min_count: int = 1) -> Cut:
