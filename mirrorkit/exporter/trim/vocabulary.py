@@ -55,7 +55,7 @@ class Trim:
     def __post_init__(self) -> None:
         if isinstance(self.min_count, bool) or not isinstance(self.min_count, int) or self.min_count < 1:
             raise ConfigError(f"`trim.min_count` {self.min_count!r}: must be a whole number of at least 1")
-        if not self.corpora:
+        if not self.corpora or "" in self.corpora:
             raise ConfigError("`trim`: names no corpus; give a file of texts like those the model will encode")
         if "-" in map(str, self.corpora):
             raise ConfigError("`trim` reads the corpus twice, so it cannot be standard input; give a file")

@@ -176,8 +176,10 @@ def test_several_corpora_are_one_and_each_must_have_text(tiny_random: Make, tmp_
     files[1].write_text("\n \n", encoding="utf-8")
     with pytest.raises(CorpusError, match=r"fr\.txt: no text in it"):
         trim_vocabulary(one, Trim(files))
-    with pytest.raises(ConfigError, match="names no corpus"):
-        Trim([])
+    unnamed: list[list[str | Path]] = [[], [""], [files[0], ""]]
+    for nothing in unnamed:
+        with pytest.raises(ConfigError, match="names no corpus"):
+            Trim(nothing)
 
 
 def test_a_corpus_of_one_word_leaves_what_spells_the_rest(tiny_random: Make, tmp_path: Path) -> None:
