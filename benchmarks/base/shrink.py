@@ -16,7 +16,7 @@ from torch import nn
 from transformers import BertForMaskedLM
 
 from benchmarks.base.text import Ints
-from mirrorkit.exporter.trim.pieces import renumbered
+from mirrorkit.exporter.trim.plan import pieces_of, renumbered
 
 LATIN = 0x250  # characters below are kept whether they occur or not, so that names can be spelled
 
@@ -69,7 +69,8 @@ def cut(
     smaller.tie_weights()
     new = {old: place for place, old in enumerate(kept)}
     value = {**json.loads(tokenizer.to_str()), "truncation": None, "padding": None}
-    return smaller.eval(), Tokenizer.from_str(json.dumps(renumbered(value, new), ensure_ascii=False))
+    trimmed = renumbered(value, pieces_of(value, [], "bert"), new)
+    return smaller.eval(), Tokenizer.from_str(json.dumps(trimmed, ensure_ascii=False))
 
 
 def write(out: Path, model: nn.Module, tokenizer: Tokenizer, positions: int) -> None:

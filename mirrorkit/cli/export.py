@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _GRAPHS = "Graphs"
 _LIMITS = "Limits of verification (those of each precision where not given)"
-_TRIM = "Trimming the vocabulary (WordPiece)"
+_TRIM = "Trimming the vocabulary"
 
 # What a user may set of `verification.thresholds`, and of `exporter.trim.gate` after trim_.
 LIMITS = {
@@ -55,7 +55,10 @@ def export(
         option(_GRAPHS, "Texts like those to be encoded, a file; default: the fine-tune's corpus, else a sample."),
     ] = None,
     text_column: Annotated[str | None, option(_GRAPHS, "Column of the calibration file, name or number.")] = None,
-    trim: Annotated[str | None, option(_TRIM, "Drop what this file of texts never uses.", "--trim-vocab")] = None,
+    trim: Annotated[
+        list[str] | None,
+        option(_TRIM, "Drop what this file or folder of texts never uses; repeatable, one a language.", "--trim-vocab"),
+    ] = None,
     trim_column: Annotated[str | None, option(_TRIM, "Its column, name or number.")] = None,
     trim_min_count: Annotated[int, option(_TRIM, "Keep what occurs at least this often.")] = 1,
     trim_limits: dict[str, float],
@@ -76,10 +79,10 @@ def export(
     from mirrorkit.exporter.trim.vocabulary import Trim
     from mirrorkit.terminal.report import export_report
 
-    if trim is None and (trim_column or trim_min_count != 1 or trim_limits):
+    if not trim and (trim_column or trim_min_count != 1 or trim_limits):
         raise ConfigError("--trim-column, --trim-min-… and --trim-max-drop need --trim-vocab FILE")
     own = {name.removeprefix("trim_"): value for name, value in trim_limits.items()}
-    to_trim = Trim(trim, trim_column, trim_min_count, own) if trim is not None else None
+    to_trim = Trim(trim, trim_column, trim_min_count, own) if trim else None
     exported = listed(variants) or []
     plan = planned(out, listed(tensorrt), exported, profile, target, overwrite)
     engines: list[EngineResult] = []

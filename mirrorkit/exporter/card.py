@@ -164,8 +164,9 @@ def _trim(trim: TrimReport | None) -> list[str]:
         f"Trimmed from {trim.vocabulary_before:,} to {trim.vocabulary_after:,} entries, the weights from "
         f"{trim.bytes_before / 1e6:.1f} to {trim.bytes_after / 1e6:.1f} MB (fp32): special tokens, single "
         f"characters, and what {trim.texts:,} texts ({trim.corpus}) use{how}. Any text still encodes; "
-        f"{trim.figures['unchanged']:.2%} of those texts are cut into the same pieces and keep their vectors. Other "
-        f"texts are spelled in other pieces: over {trim.built_in_texts} of them the mean cosine to the model as it was "
+        f"{trim.figures['unchanged']:.2%} of those texts are cut into the same pieces and keep their vectors, as "
+        f"{trim.unseen_unchanged:.0%} of texts like them that are not of the corpus can be expected to. Other texts "
+        f"are spelled in other pieces: over {trim.built_in_texts} of them the mean cosine to the model as it was "
         f"is {trim.figures['cosine_mean']:.4f}, the lowest {trim.cosine_min:.4f}; on mirrorkit's graded pairs the "
         f"Spearman correlation × 100 went from {trim.graded_before:.2f} to {trim.graded_after:.2f}.",
         "",

@@ -65,7 +65,7 @@ def export(
     Runtime. `static` is another model, a table of `static_dim` numbers for each token that is fitted to this one:
     worse, many times faster, and only ever taken by its name.
     `calibration` is a file of texts like those to be encoded, `text_column` its column; without it the corpus that
-    training.json names is taken where it is at hand, else a shipped sample. `trim` drops the entries of a WordPiece
+    training.json names is taken where it is at hand, else a shipped sample. `trim` drops the entries of the
     vocabulary that a corpus never uses. `thresholds` replaces limits of the proof: cosine_min, cosine_p1, cosine_mean,
     max_abs, spearman, overlap, invariance. `trust_remote_code` lets Python code run that comes with the model.
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from mirrorkit.assets.paths import CALIBRATION
 from mirrorkit.errors import ConfigError, CorpusError
+from mirrorkit.text.folders import Folder
 from mirrorkit.text.ragged import RaggedIds
 from mirrorkit.text.readers import TextSource
 from mirrorkit.text.reading import Reading
@@ -90,7 +91,7 @@ def _read(file: str, column: str | None, limit: int) -> CalibrationText:
     return CalibrationText(texts, source.name, source.sha256)
 
 
-def texts_of(source: TextSource) -> Iterator[str]:
+def texts_of(source: TextSource | Folder) -> Iterator[str]:
     """Yield the rows that are not blank, as far as any model reads."""
     for (text,) in source.records():
         if stripped := text.strip():

@@ -58,7 +58,7 @@ def trim_limits(overrides: Mapping[str, float] | None = None) -> TrimLimits:
 class TrimReport:
     """What was dropped, and what that did to the vectors."""
 
-    corpus: str  # name of the file
+    corpus: str  # names of the files
     sha256: str
     texts: int  # rows of the corpus that are not blank
     min_count: int
@@ -67,6 +67,7 @@ class TrimReport:
     bytes_before: int  # of the weights, as fp32
     bytes_after: int
     figures: dict[str, float]  # by the names of TrimLimits
+    unseen_unchanged: float  # share of corpus texts that would be cut into the same pieces were they left out of it
     cosine_min: float  # the lowest of those that cosine_mean is the mean of
     built_in_texts: int  # over which
     built_in_unchanged: float  # share of them cut into the same pieces
@@ -97,7 +98,8 @@ class TrimReport:
         return [
             f"vocabulary {self.vocabulary_before:,} → {self.vocabulary_after:,}, weights "
             f"{self.bytes_before / 1e6:.1f} → {self.bytes_after / 1e6:.1f} MB ({share:.0%} less)",
-            f"{figures['unchanged']:.2%} of the {self.texts:,} texts of {self.corpus} are cut into the same pieces",
+            f"{figures['unchanged']:.2%} of the {self.texts:,} texts of {self.corpus} are cut into the same pieces; "
+            f"of texts like them that are not of the corpus {self.unseen_unchanged:.0%} can be expected to be",
             f"on {self.built_in_texts} other texts: mean cosine to the model as it was {figures['cosine_mean']:.4f}, "
             f"lowest {self.cosine_min:.4f}; {self.built_in_unchanged:.0%} are cut into the same pieces",
             f"graded pairs: {self.graded_before:.2f} → {self.graded_after:.2f} (Spearman × 100)",

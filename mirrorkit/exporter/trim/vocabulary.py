@@ -1,12 +1,11 @@
-"""Drop the WordPiece entries that a domain never uses: smaller embeddings, the same vectors for the domain's texts."""
+"""Drop the entries of a vocabulary that a domain never uses: smaller embeddings, the same vectors for its texts."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +16,11 @@ from mirrorkit.correlation import DIGITS, spearman
 from mirrorkit.errors import ConfigError, CorpusError
 from mirrorkit.exporter.quantize.calibration import calibration_texts, even_sample, texts_of
 from mirrorkit.exporter.trim.gate import TrimLimits, TrimReport, trim_limits
-from mirrorkit.exporter.trim.pieces import cut, kept_ids, reachable_in, vocabulary_of
+from mirrorkit.exporter.trim.plan import kept_ids, tokenizer_of
+from mirrorkit.exporter.trim.rows import cut, vocabulary_of
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.awkward import verification_texts
+from mirrorkit.text.files import Files, Source, source_of
 from mirrorkit.text.ragged import Floats
 from mirrorkit.text.readers import TextSource
 from mirrorkit.text.reading import Reading
@@ -34,7 +35,7 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Trim:
-    """What to trim a vocabulary to: the pieces that a corpus needs. For WordPiece tokenizers.
+    """What to trim a vocabulary to: the pieces that a corpus needs. For WordPiece, Unigram and BPE tokenizers.
 
     Raises ConfigError for a value out of range.
 
@@ -45,7 +46,8 @@ class Trim:
     True
     """
 
-    corpus: str | Path  # file of the domain's texts: txt, csv, tsv, jsonl, parquet, .gz
+    # File of the domain's texts (txt, csv, tsv, jsonl, parquet, .gz), folder or pattern, or several: one a language.
+    corpus: str | Path | Sequence[str | Path]
     column: str | None = None  # of the texts, where the file has several: a name or a number
     min_count: int = 1  # keep pieces that occur so often in the corpus
     limits: Mapping[str, float] = field(default_factory=dict)  # of the user's own: unchanged, cosine_mean, graded_drop
@@ -53,9 +55,16 @@ class Trim:
     def __post_init__(self) -> None:
         if isinstance(self.min_count, bool) or not isinstance(self.min_count, int) or self.min_count < 1:
             raise ConfigError(f"`trim.min_count` {self.min_count!r}: must be a whole number of at least 1")
-        if str(self.corpus) == "-":
+        if not self.corpora or "" in self.corpora:
+            raise ConfigError("`trim`: names no corpus; give a file of texts like those the model will encode")
+        if "-" in map(str, self.corpora):
             raise ConfigError("`trim` reads the corpus twice, so it cannot be standard input; give a file")
         self._held_to()
+
+    @property
+    def corpora(self) -> tuple[str | Path, ...]:
+        """The corpus as a list of what was named."""
+        return (self.corpus,) if isinstance(self.corpus, (str, Path)) else tuple(self.corpus)
 
     def _held_to(self) -> TrimLimits:
         """Return the limits; where nothing that occurs is dropped, every corpus text must stay as it is."""
@@ -66,30 +75,28 @@ class Trim:
 def trim_vocabulary(encoder: SentenceEncoder, trim: Trim) -> TrimReport:
     """Trim `encoder` in place to what the corpus needs, and measure what that did.
 
-    Kept are special and added tokens, all single characters, and the pieces that the corpus is cut into at least
-    `min_count` times: with a count of 1 its texts are cut as before and keep their vectors, and no text gets an
-    unknown token that had none. Whether the report `passed` is for the caller to act on. Raises ConfigError for a
-    tokenizer that is not WordPiece or a model whose embeddings cannot be cut, CorpusError for a file without text.
+    Kept are special and added tokens, all single characters and bytes, the pieces that the corpus is cut into at least
+    `min_count` times, and those on the way to them: with a count of 1 its texts are cut as before and keep their
+    vectors, and no text gets an unknown token that had none. Whether the report `passed` is for the caller to act on.
+    Raises ConfigError for a tokenizer of another kind or a model whose embeddings cannot be cut, CorpusError for a
+    file without text.
     """
     vocabulary = vocabulary_of(encoder)
-    words, old = vocabulary.pieces, _backend(vocabulary.tokenizer)
+    pieces, old = vocabulary.pieces, tokenizer_of(vocabulary.tokenizer)
     source, counts = _source(trim), np.zeros(vocabulary.rows, dtype=np.int64)
-    sample = even_sample(_counted(texts_of(source), old, counts), SAMPLE)
-    if not sample:
-        raise CorpusError(f"{trim.corpus}: no text in it; trimming needs texts like those the model will encode")
+    sample = even_sample(_counted(_texts(source), old, counts), SAMPLE)
     built_in, graded = verification_texts(calibration_texts(None).texts, encoder.max_length), _graded()
+    kept = kept_ids(pieces, counts.tolist(), trim.min_count, vocabulary.named)
+    anyway = pieces.needed(()) | vocabulary.named
     before = _measure(encoder, sample, built_in, graded)
-    kept = kept_ids(words, counts.tolist(), trim.min_count, vocabulary.named, reachable_in(old, words.prefix))
-    new = _backend(cut(encoder, kept))
+    new = tokenizer_of(cut(encoder, vocabulary, kept))
     after = _measure(encoder, sample, built_in, graded)
-    cutting = _Cutting(old, new, {i: place for place, i in enumerate(kept)}, words.pieces[words.unknown])
-    again = _source(trim)
-    corpus, others = cutting.compare(texts_of(again)), cutting.compare(built_in)
+    cutting = _Cutting(old, new, {i: place for place, i in enumerate(kept)}, pieces.unknown)
+    again, seen = _source(trim), _Seen(counts.tolist(), trim.min_count, anyway)
+    corpus, others = cutting.compare(_texts(again), seen), cutting.compare(built_in)
     if again.sha256 != source.sha256:
-        raise CorpusError(
-            f"{trim.corpus}: changed while the vocabulary was trimmed to it; the result cannot be trusted"
-        )
-    same = [text_same for text_same, _ in cutting.each(sample)]
+        raise CorpusError(f"{again.name}: changed while the vocabulary was trimmed to it; the result cannot be trusted")
+    same = [text_same for text_same, _, _ in cutting.each(sample)]
     cosines = np.einsum("nd,nd->n", before.built_in, after.built_in)
     figures = {
         "corpus_max_abs": largest_difference(before.sample[same], after.sample[same]) if any(same) else float("nan"),
@@ -108,6 +115,7 @@ def trim_vocabulary(encoder: SentenceEncoder, trim: Trim) -> TrimReport:
         bytes_before=before.bytes,
         bytes_after=after.bytes,
         figures=figures,
+        unseen_unchanged=corpus.unseen_unchanged / max(corpus.texts, 1),
         cosine_min=float(cosines.min()),
         built_in_texts=len(built_in),
         built_in_unchanged=others.unchanged / len(built_in),
@@ -117,8 +125,20 @@ def trim_vocabulary(encoder: SentenceEncoder, trim: Trim) -> TrimReport:
     )
 
 
-def _source(trim: Trim) -> TextSource:
-    return TextSource(str(trim.corpus), Reading((trim.column,) if trim.column else None))
+def _source(trim: Trim) -> Source:
+    reading = Reading((trim.column,) if trim.column else None)
+    return source_of(trim.corpora, reading=reading, width=1, unit=None)[0]
+
+
+def _texts(source: Source) -> Iterator[str]:
+    """Yield the texts of all corpora; raises CorpusError for one without text."""
+    for part in source.parts if isinstance(source, Files) else [source]:
+        empty = True
+        for text in texts_of(part):
+            empty = False
+            yield text
+        if empty:
+            raise CorpusError(f"{part.name}: no text in it; trimming needs texts like those the model will encode")
 
 
 @dataclass(frozen=True)
@@ -144,6 +164,20 @@ class _Compared:
     texts: int
     unchanged: int  # texts that are cut into the same pieces
     new_unknown: int  # texts with more unknown tokens than before
+    unseen_unchanged: int  # texts that would be cut into the same pieces were they not of the corpus
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """How often the corpus has each piece, which tells what would be kept without one of its texts."""
+
+    counts: list[int]  # by old id
+    min_count: int
+    anyway: Collection[int]  # kept whatever the corpus is
+
+    def without(self, text: list[int]) -> bool:
+        """Return whether all pieces of a text occur often enough in the others."""
+        return all(i in self.anyway or self.counts[i] - own >= self.min_count for i, own in Counter(text).items())
 
 
 @dataclass(frozen=True)
@@ -153,22 +187,24 @@ class _Cutting:
     old: Tokenizer
     new: Tokenizer
     new_ids: Mapping[int, int]  # by old id
-    unknown: int  # old id
+    unknown: int | None  # old id
 
-    def each(self, texts: Iterable[str]) -> Iterator[tuple[bool, bool]]:
-        """Yield for each text whether its pieces are the same, and whether it has more unknown tokens."""
-        unknown = self.new_ids[self.unknown]
+    def each(self, texts: Iterable[str]) -> Iterator[tuple[bool, bool, list[int]]]:
+        """Yield for each text whether its pieces are the same, whether it has more unknown tokens, and its old ids."""
+        unknown = -1 if self.unknown is None else self.unknown  # an id that no text has
+        new_unknown = self.new_ids.get(unknown, -1)
         for block in chunks(texts, BLOCK):
             pairs = zip(self.old.encode_batch_fast(block), self.new.encode_batch_fast(block), strict=True)
             for before, after in pairs:
                 same = [self.new_ids.get(i) for i in before.ids] == after.ids
-                yield same, after.ids.count(unknown) > before.ids.count(self.unknown)
+                yield same, after.ids.count(new_unknown) > before.ids.count(unknown), before.ids
 
-    def compare(self, texts: Iterable[str]) -> _Compared:
-        count = unchanged = new_unknown = 0
-        for same, worse in self.each(texts):
+    def compare(self, texts: Iterable[str], seen: _Seen | None = None) -> _Compared:
+        count = unchanged = new_unknown = unseen = 0
+        for same, worse, ids in self.each(texts):
             count, unchanged, new_unknown = count + 1, unchanged + same, new_unknown + worse
-        return _Compared(count, unchanged, new_unknown)
+            unseen += seen is not None and seen.without(ids)
+        return _Compared(count, unchanged, new_unknown, unseen)
 
 
 def _counted(texts: Iterable[str], backend: Tokenizer, counts: Counts) -> Iterator[str]:
@@ -177,11 +213,6 @@ def _counted(texts: Iterable[str], backend: Tokenizer, counts: Counts) -> Iterat
         ids = [i for encoding in backend.encode_batch_fast(block) for i in encoding.ids]
         counts += np.bincount(ids, minlength=len(counts))
         yield from block
-
-
-def _backend(value: Mapping[str, Any]) -> Tokenizer:
-    """Return a tokenizer of its own, which neither cuts nor pads."""
-    return Tokenizer.from_str(json.dumps(value))
 
 
 @dataclass(frozen=True)

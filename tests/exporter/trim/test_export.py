@@ -29,9 +29,12 @@ LOOSE = {"cosine_mean": -1.0, "graded_drop": 200.0}  # random weights have no me
 
 @pytest.fixture(scope="module")
 def model(tiny_random: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trim") / "model"
-    SentenceEncoder.load(tiny_random("bert"), pooling="mean").save(folder)
-    return folder
+    return saved("bert", tiny_random, tmp_path_factory.mktemp("trim"))
+
+
+def saved(kind: str, tiny_random: Callable[[str], Path], home: Path) -> Path:
+    SentenceEncoder.load(tiny_random(kind), pooling="mean").save(home / "model")
+    return home / "model"
 
 
 @pytest.fixture
@@ -58,6 +61,26 @@ def test_the_bundle_is_of_the_trimmed_model(model: Path, corpus: Path, tmp_path:
     card = (result.bundle / "README.md").read_text(encoding="utf-8")
     assert f"to {result.about.trim.vocabulary_after:,} entries" in card
     assert "limits set by the user: cosine_mean -1, graded_drop 200" in card
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["xlm-roberta", "modernbert"])
+def test_bundles_of_other_tokenizers(
+    kind: str, corpus: Path, tiny_random: Callable[[str], Path], tmp_path: Path
+) -> None:
+    model, thresholds = saved(kind, tiny_random, tmp_path), {"cosine_min": -1.0, "cosine_p1": -1.0, "max_abs": 2.0}
+    more = tmp_path / "more.txt"
+    more.write_text("Ça coûte 3,50 €\n", encoding="utf-8")
+    trim = Trim([corpus, more], limits=LOOSE)
+    result = export(model, tmp_path / "bundle", precision=["fp32", "int8"], trim=trim, thresholds=thresholds)
+    assert result.ok, [problem.line() for problem in result.problems]
+    texts = [*CORPUS, "Ça coûte 3,50 €"]
+    encoder = Encoder(result.bundle, "fp32", threads=1)
+    np.testing.assert_allclose(encoder.encode(texts), SentenceEncoder.load(model).encode(texts), rtol=0, atol=1e-5)
+    assert result.about.trim is not None
+    assert result.about.trim.corpus == "corpus.txt, more.txt"
+    names = {file.name for file in result.bundle.iterdir()}
+    assert not [name for name in names if name in ("vocab.txt", "vocab.json", "merges.txt") or name.endswith(".model")]
 
 
 @pytest.mark.slow

@@ -60,6 +60,7 @@ def report_with(figures: dict[str, float]) -> TrimReport:
         bytes_before=90,
         bytes_after=50,
         figures=figures,
+        unseen_unchanged=0.5,
         cosine_min=1.0,
         built_in_texts=9,
         built_in_unchanged=1.0,
