@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from mirrorkit.cli.adapt import adapt
+from mirrorkit.cli.adapt import adapt, attach
 from mirrorkit.cli.bench import bench
 from mirrorkit.cli.command import before_the_verb
 from mirrorkit.cli.compare import compare
@@ -53,6 +53,7 @@ app.command(rich_help_panel="Use")(load)
 app.command(rich_help_panel="Use")(similarity)
 app.command(rich_help_panel="Use")(search)
 app.command(rich_help_panel="Use")(adapt)
+app.command(rich_help_panel="Use")(attach)
 app.command(rich_help_panel="Deploy")(serve)
 app.command(rich_help_panel="Deploy")(engine)
 app.command(rich_help_panel="Deploy")(triton)
