@@ -12,6 +12,7 @@ from mirrorkit.terminal.console import is_quiet, say
 
 _WHERE = "Where it listens, and who may ask"
 _LOGS = "What it tells"
+_SEARCH = "The search page, at /"
 _LIMITS = {
     "max_body_mb": Setting(float, "MB of a request's body; default: 8."),
     "max_texts": Setting(int, "Texts in a request; default: 10,000."),
@@ -49,6 +50,12 @@ def serve(
     truncate: Annotated[
         bool, option(RUN, "Cut texts that are too long, where a request does not say; default: refuse.", "--truncate")
     ] = False,
+    search: Annotated[
+        list[str] | None, option(_SEARCH, "File or folder that the first bundle searches; repeatable.")
+    ] = None,
+    before: Annotated[
+        str | None, option(_SEARCH, "Another bundle, such as that of the base: what it finds stands beside.")
+    ] = None,
     log_requests: Annotated[bool, option(_LOGS, "Log a line for each request.", "--log-requests")] = False,
     log_texts: Annotated[bool, option(_LOGS, "Log the texts, too.", "--log-texts")] = False,
     otel: Annotated[
@@ -78,6 +85,8 @@ def serve(
             log_requests,
             log_texts,
             otel,
+            tuple(search or ()),
+            None if before is None else named_bundles([before])[0],
             Limits(**limits),
         ),
         lambda line: None if is_quiet() else say(line),

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mirrorkit.errors import OutputError
+from mirrorkit.formats.usage import Usage
 from mirrorkit.paths import size_of
 from mirrorkit.progress import Progress
 from mirrorkit.publish import publish_folder
 from mirrorkit.runtime.cache import default_cache, make_private
-from mirrorkit.runtime.encoder import CHUNK, Encoder
+from mirrorkit.runtime.encoder import CHUNK
+from mirrorkit.runtime.output import Array
 from mirrorkit.text.ragged import Floats
 
 log = logging.getLogger(__name__)
@@ -29,6 +32,22 @@ Keys = npt.NDArray[np.void]  # one hash each
 
 _HASH = 16  # bytes; among 10^9 texts two alike are as likely as 1 in 10^20
 _KEYS, _VECTORS = "keys.npy", "vectors.npy"
+
+
+class Encodes(Protocol):
+    """What passages are encoded by: an Encoder, or whatever else gives the vectors of one."""
+
+    @property
+    def usage(self) -> Usage: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def encode_iter(self, texts: Iterable[str], *, chunk: int, prompt: str) -> Iterator[Array]:
+        """Yield the vectors of texts, some at a time."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +59,7 @@ class Kept:
     folder: Path | None  # of the entry; None: it could not be kept
 
 
-def kept_vectors(encoder: Encoder, texts: Sequence[str], source: Path, parts: str, progress: Progress) -> Kept:
+def kept_vectors(encoder: Encodes, texts: Sequence[str], source: Path, parts: str, progress: Progress) -> Kept:
     """Return the vectors of `texts`, the `parts` of a file or folder, from the cache as far as it has them.
 
     A cache that cannot be written is no reason to give up: that is told, and the vectors are in memory.
@@ -63,7 +82,7 @@ def kept_vectors(encoder: Encoder, texts: Sequence[str], source: Path, parts: st
     return Kept(vectors, encoded, entry)
 
 
-def _entry(encoder: Encoder, prompt: str, source: str) -> Path:
+def _entry(encoder: Encodes, prompt: str, source: str) -> Path:
     what = f"{encoder.fingerprint}\0{prompt}\0{source}"
     return default_cache("search") / hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
@@ -93,7 +112,7 @@ def _read(entry: Path, dim: int) -> tuple[Keys, Floats] | None:
 
 
 def _filled(
-    encoder: Encoder,
+    encoder: Encodes,
     prompt: str,
     texts: Sequence[str],
     keys: Keys,

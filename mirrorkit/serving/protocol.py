@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mirrorkit.serving.exchange import ABORT
+from mirrorkit.serving.exchange import ABORT, LOST
 from mirrorkit.serving.settings import Limits
 
 HEAD_BYTES = 1 << 16  # of a request's first line and headers
@@ -38,6 +38,8 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+                for tell in cycle.scope[LOST]:
+                    tell()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -53,6 +55,7 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope[ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+        self.scope[LOST] = []  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
         self._between, self._head = False, 0

@@ -107,4 +107,5 @@ def line_of(service: Service, address: str) -> str:
     """Return what is served where, for people."""
     names = ", ".join(f"{served.name} ({served.variant})" for served in service.models)
     keys = "with a key" if service.keys else "without a key"
-    return f"serving {names} on {address}, {keys}"
+    page = "" if service.search is None else f", {service.search.passages:,} passages to search at {address}/"
+    return f"serving {names} on {address}, {keys}{page}"

@@ -139,7 +139,7 @@ def test_only_what_changed_is_encoded_again(bundle: Path, texts: Path, cache: Pa
     changed = TextSearch(bundle, texts)
     assert changed.encoded == 1
     fresh = Encoder(bundle).encode(["A new line.", "A cup of tea, please."])
-    np.testing.assert_allclose(changed._nearest._vectors, fresh[[0, 1, 1]], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(changed._index._nearest._vectors, fresh[[0, 1, 1]], rtol=0, atol=1e-6)
     assert [hit.line for hit in changed.find("tea", 2)] == [2, 3]
     assert TextSearch(bundle, texts, variant="fp32").encoded == 2
     assert TextSearch(bundle, texts, unit="paragraph").encoded == 1
