@@ -13,6 +13,7 @@ from mirrorkit.terminal.console import is_quiet, say
 _WHERE = "Where it listens, and who may ask"
 _LOGS = "What it tells"
 _SEARCH = "The search page, at /"
+_MCP = "Model Context Protocol, over standard input and output"
 _LIMITS = {
     "max_body_mb": Setting(float, "MB of a request's body; default: 8."),
     "max_texts": Setting(int, "Texts in a request; default: 10,000."),
@@ -56,6 +57,9 @@ def serve(
     before: Annotated[
         str | None, option(_SEARCH, "Another bundle, such as that of the base: what it finds stands beside.")
     ] = None,
+    mcp: Annotated[
+        bool, option(_MCP, "Not HTTP: tools for one client, as embed, similar, and search of --search.", "--mcp")
+    ] = False,
     log_requests: Annotated[bool, option(_LOGS, "Log a line for each request.", "--log-requests")] = False,
     log_texts: Annotated[bool, option(_LOGS, "Log the texts, too.", "--log-texts")] = False,
     otel: Annotated[
@@ -67,6 +71,12 @@ def serve(
 
     SIGTERM answers what is under way and ends; SIGHUP opens bundles and keys anew.
     """
+    if mcp:
+        from mirrorkit.serving.tools import serve_tools
+
+        chosen = listed(variants) or ["auto"]
+        serve_tools(bundles, search or (), chosen[0], threads)
+        return
     from mirrorkit.serving.run import run
     from mirrorkit.serving.settings import Limits, Settings, named_bundles
 

@@ -7,19 +7,21 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from starlette.responses import Response
 
-from mirrorkit.finding.index import Hit
 from mirrorkit.serving.answers import computed, json_response
 from mirrorkit.serving.exchange import Exchange
 from mirrorkit.serving.fields import optional
 from mirrorkit.serving.refused import RefusedError, Why
 from mirrorkit.serving.requests import Wanted
-from mirrorkit.serving.searching import Searching, Side
 from mirrorkit.text.strings import replace_surrogates
+
+if TYPE_CHECKING:
+    from mirrorkit.finding.index import Hit
+    from mirrorkit.serving.searching import Searching, Side
 
 PAGE = Path(__file__).with_name("page.html")
 MOST = 100  # passages of an answer

@@ -46,11 +46,14 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]
             return
         if self._between:
             self._head += len(data)
-            if self._deadline is None:
-                self._within(self.limits.header_timeout)
         super().data_received(data)
-        if self._between and self._head > HEAD_BYTES and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._between and self._head > HEAD_BYTES:
             self._refuse(b"431 Request Header Fields Too Large", b"the headers are too large")
+        elif self._deadline is None and (self._head or not self._between):  # not all of a request is here
+            limits = self.limits
+            self._within(limits.header_timeout if self._between else limits.request_timeout + _GRACE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -59,7 +62,7 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]
 
     def on_headers_complete(self) -> None:
         self._between, self._head = False, 0
-        self._within(self.limits.request_timeout + _GRACE)
+        self._cancel()
         super().on_headers_complete()
         self._cycles = (*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle)
         if len(self._cycles) > SENT_AHEAD:

@@ -73,10 +73,8 @@ class Searching:
         self.done, self.total = done, total or 0
 
 
-def open_search(settings: Settings, models: Models) -> Searching | None:
+def open_search(settings: Settings, models: Models) -> Searching:
     """Read what is to be searched and open the base, where that is asked for; nothing is encoded yet."""
-    if not settings.search:
-        return None
     base = [open_served(settings.before, "auto", settings)] if settings.before is not None else []
     return Searching(settings.search, [*base, models.default])
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from mirrorkit.errors import MirrorkitError
 from mirrorkit.serving.bell import Bell
@@ -13,9 +14,11 @@ from mirrorkit.serving.keys import Keys, read_keys
 from mirrorkit.serving.metrics import Metrics
 from mirrorkit.serving.pool import Pool
 from mirrorkit.serving.refused import RefusedError, Why
-from mirrorkit.serving.searching import open_search
 from mirrorkit.serving.served import Models, Served, open_models
 from mirrorkit.serving.settings import Settings
+
+if TYPE_CHECKING:
+    from mirrorkit.serving.searching import Searching
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ class Service:
         self.metrics = Metrics()
         self.keys: Keys = read_keys(settings)
         self.models: Models = open_models(settings)
-        self.search = open_search(settings, self.models)
+        self.search = _search(settings, self.models)
         self.bell = Bell()
         self.stopping = False
         self.held = 0  # bytes of requests that are not answered yet
@@ -62,7 +65,7 @@ class Service:
             keys, models = read_keys(self.settings), open_models(self.settings)
             if self.keys and not keys:
                 raise MirrorkitError("there is no key any more")  # it would open the server to everybody
-            search = open_search(self.settings, models)
+            search = _search(self.settings, models)
             _open_for_callers(models)  # before anybody has to wait for it
             if search is not None:
                 search.build(self.pool)
@@ -93,6 +96,15 @@ class Service:
             f"The server has as much to do as it takes on; try again in {seconds} s.",
             headers={"Retry-After": str(seconds)},
         )
+
+
+def _search(settings: Settings, models: Models) -> Searching | None:
+    """Return what is searched, if anything: most servers start without reading what that needs."""
+    if not settings.search:
+        return None
+    from mirrorkit.serving.searching import open_search
+
+    return open_search(settings, models)
 
 
 def _open_for_callers(models: Iterable[Served]) -> None:
