@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 Keys = npt.NDArray[np.void]  # one hash each
 
 _HASH = 16  # bytes; among 10^9 texts two alike are as likely as 1 in 10^20
-_KEYS, _VECTORS = "keys.npy", "vectors.npy"
+_KEYS, _VECTORS, _SUM = "keys.npy", "vectors.npy", "vectors.crc32"
 
 
 class Encodes(Protocol):
@@ -76,6 +77,7 @@ def kept_vectors(encoder: Encodes, texts: Sequence[str], source: Path, parts: st
         with publish_folder(entry, overwrite=True) as new:
             np.save(new / _KEYS, keys)
             np.save(new / _VECTORS, vectors)
+            (new / _SUM).write_text(_sum(vectors), encoding="ascii")
     except OutputError as err:
         log.warning("the vectors are not kept for the next time: %s", err)
         return Kept(vectors, encoded, None)
@@ -95,20 +97,26 @@ def _keys(texts: Sequence[str]) -> Keys:
 def _read(entry: Path, dim: int) -> tuple[Keys, Floats] | None:
     """Return what an entry holds; None where there is none, or it is not what is written here."""
     try:
-        for name in (_KEYS, _VECTORS):
+        for name in (_KEYS, _VECTORS, _SUM):
             size_of(entry / name)
         keys = np.load(entry / _KEYS, allow_pickle=False)
         vectors = np.load(entry / _VECTORS, mmap_mode="r", allow_pickle=False)
+        recorded = (entry / _SUM).read_text(encoding="ascii")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError) as err:
         log.warning("%s: cannot be read, so everything is encoded again (%s)", entry, err)
         return None
     fits = keys.dtype == f"V{_HASH}" and keys.shape == vectors.shape[:1] and vectors.shape[1:] == (dim,)
-    if not fits or vectors.dtype != np.float32:
+    if not fits or vectors.dtype != np.float32 or _sum(vectors) != recorded:
         log.warning("%s: does not hold what belongs there, so everything is encoded again", entry)
         return None
     return keys, vectors
+
+
+def _sum(vectors: Floats) -> str:
+    """Return a checksum of vectors: a file that was damaged must not find other passages, nor overflow."""
+    return f"{zlib.crc32(np.ascontiguousarray(vectors).data):08x}"
 
 
 def _filled(
