@@ -141,16 +141,15 @@ def _with_plain(bundle: Bundle, variants: Sequence[Variant]) -> list[Variant]:
 
 def _fitted(bundle: Bundle, adapter: Adapter) -> Variant:
     """Return the variant that the adapter takes vectors of; raises ModelError where it is none of this bundle's."""
-    for variant in bundle.variants.values():
-        if fingerprint_of(open_variant(bundle, variant)) == adapter.record.new.fingerprint:
-            if variant.precision is Precision.STATIC:
-                raise ConfigError("`adapter`: is of the static variant, a table and no graph")
-            return variant
-    first = next(iter(bundle.variants.values()), None)
-    if first is None:
+    found = {fingerprint_of(open_variant(bundle, variant)): variant for variant in bundle.variants.values()}
+    if not found:
         raise BundleError(f"{bundle.folder}: holds no variants")
-    adapter.check_encoder(fingerprint_of(open_variant(bundle, first)), f"{bundle.folder}: {first.name}")
-    raise AssertionError("one of them would have been found")
+    new, old = adapter.record.new.fingerprint, adapter.record.old.fingerprint
+    told = next((one for one in (new, old) if one in found), next(iter(found)))
+    adapter.check_encoder(told, f"{bundle.folder}: {found[told].name}")
+    if found[new].precision is Precision.STATIC:
+        raise ConfigError("`adapter`: is of the static variant, a table and no graph")
+    return found[new]
 
 
 def _copy(bundle: Bundle, draft: Path) -> None:
