@@ -86,7 +86,7 @@ def attach(
     >>> from mirrorkit import Encoder, adapt, attach
     >>> variants = {"old_variant": "fp32", "new_variant": "int8"}
     >>> result = adapt("bundle", "bundle", "corpus.txt", "my-adapter", limit=200, min_recall=0.5, **variants)
-    >>> attach("bundle", "my-adapter", "my-adapted", variants=["int8"]).ok
+    >>> attach("bundle", "my-adapter", "my-adapted", variants=["int8-fused"]).ok
     True
     >>> one = Encoder("my-adapted", "int8").encode(["a text"])
     >>> other = Encoder("bundle", "int8", adapter="my-adapter").encode(["a text"])
