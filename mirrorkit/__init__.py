@@ -57,9 +57,11 @@ _HOME = {
     "encode_file": "mirrorkit.runtime.files.encode_file",
     "EncodeResult": "mirrorkit.runtime.files.encode_file",
     "TextSearch": "mirrorkit.finding.search",
-    "Hit": "mirrorkit.finding.search",
+    "Hit": "mirrorkit.finding.index",
     "adapt": "mirrorkit.adapting.adapt",
     "AdaptResult": "mirrorkit.adapting.adapt",
+    "attach": "mirrorkit.exporter.adapter.attach",
+    "AttachResult": "mirrorkit.exporter.adapter.result",
     "encode_shards": "mirrorkit.cluster.shards",
     "ShardsResult": "mirrorkit.cluster.result",
     "load_shards": "mirrorkit.cluster.load",
@@ -119,6 +121,8 @@ if TYPE_CHECKING:
     from mirrorkit.evaluation.search import SearchScore as SearchScore
     from mirrorkit.evaluation.sts import StsReport as StsReport
     from mirrorkit.evaluation.sts import evaluate_sts as evaluate_sts
+    from mirrorkit.exporter.adapter.attach import attach as attach
+    from mirrorkit.exporter.adapter.result import AttachResult as AttachResult
     from mirrorkit.exporter.pipeline import export as export
     from mirrorkit.exporter.push import PushResult as PushResult
     from mirrorkit.exporter.push import push as push
@@ -129,7 +133,7 @@ if TYPE_CHECKING:
     from mirrorkit.exporter.tensorrt.build import build_engine as build_engine
     from mirrorkit.exporter.tensorrt.build import rebuild_engine as rebuild_engine
     from mirrorkit.exporter.trim.vocabulary import Trim as Trim
-    from mirrorkit.finding.search import Hit as Hit
+    from mirrorkit.finding.index import Hit as Hit
     from mirrorkit.finding.search import TextSearch as TextSearch
     from mirrorkit.formats.engine import EngineMismatchError as EngineMismatchError
     from mirrorkit.formats.model_folder import Pooling as Pooling

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "runtime.files": DATA | {"machine", "publish", "runtime.tensorrt"},
     "finding": DATA | {"publish", "runtime"},
     "integrations": DATA | {"publish", "runtime"},
-    "serving": DATA | {"machine", "runtime"},
+    "serving": DATA | {"finding", "machine", "runtime"},
     "cluster": DATA | {"machine", "publish", "runtime", "runtime.files", "runtime.tensorrt"},
     "cluster.sinks": DATA | {"publish"},
     "verification": DATA | {"machine", "runtime", "runtime.openvino"},
@@ -50,6 +50,8 @@ MAY_IMPORT = {
     "exporter": DATA | {"machine", "model", "publish", "runtime", "verification"},
     "exporter.graph": DATA | {"model", "runtime"},
     "exporter.quantize": DATA | {"assets", "exporter.graph", "runtime"},
+    "exporter.adapter": DATA
+    | {"exporter", "exporter.graph", "exporter.quantize", "model", "publish", "runtime", "verification"},
     "exporter.trim": DATA | {"assets", "exporter.quantize", "model", "verification"},
     "exporter.static": DATA
     | {"assets", "evaluation", "exporter", "exporter.graph", "exporter.quantize", "model", "runtime", "verification"},

@@ -27,6 +27,7 @@ from mirrorkit import (
     TextSearch,
     Trim,
     adapt,
+    attach,
     build_engine,
     check,
     check_vectors,
@@ -161,6 +162,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda w: adapt(w / "bundle", w / "bundle", w / "texts.txt", w / "full"),
         "overwrite",
     ),
+    "attach": (lambda w: attach(w / "bundle", w / "full", w / "new"), "adapter"),
     "Encoder, adapter": (lambda w: Encoder(w / "bundle", adapter=w / "full"), "adapter"),
     "similarity": (lambda w: similarity(w / "bundle", ["one"]), "two"),
     "rebuild_engine": (lambda w: rebuild_engine(w / "bundle", w / "full"), "full"),
@@ -223,6 +225,7 @@ def test_every_public_function_is_among_them() -> None:
         "PushResult",
         "Hit",
         "AdaptResult",
+        "AttachResult",
         "ShardsResult",
         "LoadResult",
     }

@@ -1,4 +1,4 @@
-"""Keep the vectors of an older encoder: `adapt`."""
+"""Keep the vectors of an older encoder: `adapt`, `attach`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mirrorkit.cli.command import EXIT_FAILED, OUTPUT, READ, RUN, Json, TextColumn, command, option
+from mirrorkit.cli.command import EXIT_FAILED, OUTPUT, READ, RUN, Json, TextColumn, command, listed, option
 from mirrorkit.terminal.console import live_progress, show
 
 
@@ -48,4 +48,32 @@ def adapt(
         )
     show(result.as_dict(), result.lines, as_json=json_, markup=False, of_files=result.published)
     if not result.published:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@command
+def attach(
+    bundle: Annotated[str, typer.Argument(help="Bundle, or hub id of one, that the adapter takes the vectors of.")],
+    adapter: Annotated[Path, typer.Argument(help="Folder of an adapter, as adapt writes it.")],
+    out: Annotated[Path, option(OUTPUT, "Folder to write the bundle to.", "--out", "-o")],
+    variants: Annotated[str | None, option(READ, "These alone, with commas; default: all but static.")] = None,
+    revision: Annotated[str | None, option(READ, "Branch, tag or commit, of a hub id.")] = None,
+    overwrite: Annotated[bool, option(OUTPUT, "Replace the bundle at OUT.", "--overwrite")] = False,
+    json_: Json = False,
+) -> None:
+    """Put ADAPTER at the end of the graphs of BUNDLE, so that every runtime gives adapted vectors."""
+    from mirrorkit.exporter.adapter.attach import attach as run
+
+    with live_progress() as progress:
+        result = run(
+            bundle,
+            adapter,
+            out,
+            variants=listed(variants),
+            revision=revision,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    show(result.as_dict(), result.lines, as_json=json_, markup=False, of_files=result.published)
+    if not result.ok:
         raise typer.Exit(EXIT_FAILED)

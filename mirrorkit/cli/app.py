@@ -34,6 +34,7 @@ VERBS = {
     "similarity": Verb("Use", "encode", "similarity"),
     "search": Verb("Use", "search", "search"),
     "adapt": Verb("Use", "adapt", "adapt"),
+    "attach": Verb("Use", "adapt", "attach"),
     "serve": Verb("Deploy", "serve", "serve"),
     "engine": Verb("Deploy", "engine", "engine"),
     "triton": Verb("Deploy", "triton", "triton"),

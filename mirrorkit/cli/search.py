@@ -15,7 +15,8 @@ from mirrorkit.terminal.console import is_quiet, live_progress, print_json, say,
 from mirrorkit.terminal.hits import hits_lines, hits_table
 
 if TYPE_CHECKING:
-    from mirrorkit.finding.search import Hit, TextSearch
+    from mirrorkit.finding.index import Hit
+    from mirrorkit.finding.search import TextSearch
 
 _FIND = "What is found"
 

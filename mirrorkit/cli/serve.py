@@ -12,6 +12,8 @@ from mirrorkit.terminal.console import is_quiet, say
 
 _WHERE = "Where it listens, and who may ask"
 _LOGS = "What it tells"
+_SEARCH = "The search page, at /"
+_MCP = "Model Context Protocol, over standard input and output"
 _LIMITS = {
     "max_body_mb": Setting(float, "MB of a request's body; default: 8."),
     "max_texts": Setting(int, "Texts in a request; default: 10,000."),
@@ -49,6 +51,15 @@ def serve(
     truncate: Annotated[
         bool, option(RUN, "Cut texts that are too long, where a request does not say; default: refuse.", "--truncate")
     ] = False,
+    search: Annotated[
+        list[str] | None, option(_SEARCH, "File or folder that the first bundle searches; repeatable.")
+    ] = None,
+    before: Annotated[
+        str | None, option(_SEARCH, "Another bundle, such as that of the base: what it finds stands beside.")
+    ] = None,
+    mcp: Annotated[
+        bool, option(_MCP, "Not HTTP: tools for one client, as embed, similar, and search of --search.", "--mcp")
+    ] = False,
     log_requests: Annotated[bool, option(_LOGS, "Log a line for each request.", "--log-requests")] = False,
     log_texts: Annotated[bool, option(_LOGS, "Log the texts, too.", "--log-texts")] = False,
     otel: Annotated[
@@ -60,6 +71,12 @@ def serve(
 
     SIGTERM answers what is under way and ends; SIGHUP opens bundles and keys anew.
     """
+    if mcp:
+        from mirrorkit.serving.tools import serve_tools
+
+        chosen = listed(variants) or ["auto"]
+        serve_tools(bundles, search or (), chosen[0], threads)
+        return
     from mirrorkit.serving.run import run
     from mirrorkit.serving.settings import Limits, Settings, named_bundles
 
@@ -78,6 +95,8 @@ def serve(
             log_requests,
             log_texts,
             otel,
+            tuple(search or ()),
+            None if before is None else named_bundles([before])[0],
             Limits(**limits),
         ),
         lambda line: None if is_quiet() else say(line),

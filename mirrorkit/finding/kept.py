@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mirrorkit.errors import OutputError
+from mirrorkit.formats.usage import Usage
 from mirrorkit.paths import size_of
 from mirrorkit.progress import Progress
 from mirrorkit.publish import publish_folder
 from mirrorkit.runtime.cache import default_cache, make_private
-from mirrorkit.runtime.encoder import CHUNK, Encoder
+from mirrorkit.runtime.encoder import CHUNK
+from mirrorkit.runtime.output import Array
 from mirrorkit.text.ragged import Floats
 
 log = logging.getLogger(__name__)
@@ -28,7 +32,23 @@ log = logging.getLogger(__name__)
 Keys = npt.NDArray[np.void]  # one hash each
 
 _HASH = 16  # bytes; among 10^9 texts two alike are as likely as 1 in 10^20
-_KEYS, _VECTORS = "keys.npy", "vectors.npy"
+_KEYS, _VECTORS, _SUM = "keys.npy", "vectors.npy", "vectors.crc32"
+
+
+class Encodes(Protocol):
+    """What passages are encoded by: an Encoder, or whatever else gives the vectors of one."""
+
+    @property
+    def usage(self) -> Usage: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def encode_iter(self, texts: Iterable[str], *, chunk: int, prompt: str) -> Iterator[Array]:
+        """Yield the vectors of texts, some at a time."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +60,7 @@ class Kept:
     folder: Path | None  # of the entry; None: it could not be kept
 
 
-def kept_vectors(encoder: Encoder, texts: Sequence[str], source: Path, parts: str, progress: Progress) -> Kept:
+def kept_vectors(encoder: Encodes, texts: Sequence[str], source: Path, parts: str, progress: Progress) -> Kept:
     """Return the vectors of `texts`, the `parts` of a file or folder, from the cache as far as it has them.
 
     A cache that cannot be written is no reason to give up: that is told, and the vectors are in memory.
@@ -57,13 +77,14 @@ def kept_vectors(encoder: Encoder, texts: Sequence[str], source: Path, parts: st
         with publish_folder(entry, overwrite=True) as new:
             np.save(new / _KEYS, keys)
             np.save(new / _VECTORS, vectors)
+            (new / _SUM).write_text(_sum(vectors), encoding="ascii")
     except OutputError as err:
         log.warning("the vectors are not kept for the next time: %s", err)
         return Kept(vectors, encoded, None)
     return Kept(vectors, encoded, entry)
 
 
-def _entry(encoder: Encoder, prompt: str, source: str) -> Path:
+def _entry(encoder: Encodes, prompt: str, source: str) -> Path:
     what = f"{encoder.fingerprint}\0{prompt}\0{source}"
     return default_cache("search") / hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
@@ -76,24 +97,30 @@ def _keys(texts: Sequence[str]) -> Keys:
 def _read(entry: Path, dim: int) -> tuple[Keys, Floats] | None:
     """Return what an entry holds; None where there is none, or it is not what is written here."""
     try:
-        for name in (_KEYS, _VECTORS):
+        for name in (_KEYS, _VECTORS, _SUM):
             size_of(entry / name)
         keys = np.load(entry / _KEYS, allow_pickle=False)
         vectors = np.load(entry / _VECTORS, mmap_mode="r", allow_pickle=False)
+        recorded = (entry / _SUM).read_text(encoding="ascii")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError) as err:
         log.warning("%s: cannot be read, so everything is encoded again (%s)", entry, err)
         return None
     fits = keys.dtype == f"V{_HASH}" and keys.shape == vectors.shape[:1] and vectors.shape[1:] == (dim,)
-    if not fits or vectors.dtype != np.float32:
+    if not fits or vectors.dtype != np.float32 or _sum(vectors) != recorded:
         log.warning("%s: does not hold what belongs there, so everything is encoded again", entry)
         return None
     return keys, vectors
 
 
+def _sum(vectors: Floats) -> str:
+    """Return a checksum of vectors: a file that was damaged must not find other passages, nor overflow."""
+    return f"{zlib.crc32(np.ascontiguousarray(vectors).data):08x}"
+
+
 def _filled(
-    encoder: Encoder,
+    encoder: Encodes,
     prompt: str,
     texts: Sequence[str],
     keys: Keys,

@@ -32,7 +32,8 @@ class Passages:
     """All of them, blank ones left out."""
 
     every: list[Passage]
-    unit: Unit
+    source: Path  # file or folder
+    parts: str  # what they are of it: two sets of the same source and parts are the same passages, or were once
     understood: str  # in a line for people
 
 
@@ -73,7 +74,8 @@ def read_passages(path: str | Path, reading: Reading, unit: str | None) -> Passa
                 blank += 1
     if not every:
         raise CorpusError(f"{path}: nothing to search in it, all of it is blank")
-    return Passages(every, piece, understood(source, rows, blank))
+    column = reading.columns[0] if reading.columns else ""
+    return Passages(every, local, f"{piece} {column}", understood(source, rows, blank))
 
 
 def _placed(file: TextSource) -> Iterator[Passage]:

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mirrorkit.errors import ConfigError
-from mirrorkit.finding.kept import kept_vectors
-from mirrorkit.finding.nearest import Nearest
+from mirrorkit.finding.index import Hit, Index
 from mirrorkit.finding.passages import read_passages
-from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.text.reading import Reading
 
 MOST = 1000  # hits of a query
-
-
-@dataclass(frozen=True)
-class Hit:
-    """What was found: a text, where it stands, and how alike it is to the query.
-
-    `line` is that of its first line in `file`, from 1; of a file whose rows are not its lines (csv, parquet) it is None
-    and `row` counts them.
-
-    >>> from mirrorkit import TextSearch
-    >>> hit = TextSearch("bundle", "corpus.txt").find("a dog runs on the beach")[0]
-    >>> hit.place == f"{hit.file}:{hit.line}"
-    True
-    """
-
-    score: float  # by the model's own function; a distance is below zero
-    text: str
-    file: str
-    line: int | None
-    row: int | None
-
-    @property
-    def place(self) -> str:
-        """Where it stands, as editors take it: `file:line`."""
-        return f"{self.file}:{self.line}" if self.line is not None else f"{self.file}, row {self.row}"
-
-    def as_dict(self) -> dict[str, object]:
-        """Return it as plain data."""
-        return asdict(self)
 
 
 class TextSearch:
@@ -86,21 +54,18 @@ class TextSearch:
         revision: str | None = None,
         progress: Progress | None = None,
     ) -> None:
+        self._exact, self._threads = exact, threads
         reading = Reading((text_column,) if text_column else None, delimiter, encoding, header)
-        self._source, self._exact, self._threads = local_path(path), exact, threads
         self._passages = read_passages(path, reading, unit)
-        self._parts = f"{self._passages.unit} {text_column or ''}"
         self._open(Encoder(bundle, variant, threads=threads, revision=revision), progress)
 
     def _open(self, encoder: Encoder, progress: Progress | None) -> None:
         progress = progress or Silent()
         progress.phase("encoding what is searched")
-        texts = [passage.text for passage in self._passages.every]
-        kept = kept_vectors(encoder, texts, self._source, self._parts, progress)
         self.encoder = encoder
-        self.encoded = kept.encoded  # texts that had to be encoded now
-        self._nearest = Nearest(kept.vectors, encoder.usage.similarity, kept.folder, exact=self._exact)
-        self.exact = self._nearest.exact  # whether every vector is looked at
+        self._index = Index(encoder, self._passages, progress, exact=self._exact)
+        self.encoded = self._index.encoded  # texts that had to be encoded now
+        self.exact = self._index.exact  # whether every vector is looked at
 
     def with_bundle(
         self,
@@ -118,8 +83,7 @@ class TextSearch:
         True
         """
         other = object.__new__(type(self))
-        other._source, other._exact, other._threads = self._source, self._exact, self._threads
-        other._passages, other._parts = self._passages, self._parts
+        other._exact, other._threads, other._passages = self._exact, self._threads, self._passages
         other._open(Encoder(bundle, variant, threads=self._threads, revision=revision), progress)
         return other
 
@@ -143,13 +107,7 @@ class TextSearch:
         """
         check_query(query, count)
         (vector,) = self.encoder.encode_query([query])
-        places, scores = self._nearest.find(vector, count)
-        return [self._hit(int(place), float(score)) for place, score in zip(places, scores, strict=True)]
-
-    def _hit(self, place: int, score: float) -> Hit:
-        passage = self._passages.every[place]
-        line, row = (passage.number, None) if passage.by_line else (None, passage.number)
-        return Hit(score, passage.text, passage.file, line, row)
+        return self._index.find(vector, count)
 
 
 def check_query(query: str, count: int) -> None:

@@ -37,6 +37,7 @@ class Opened:
     pooling: str | None = None  # of token vectors, where the graph has nothing else and the folder says how
     truncate_dim: int | None = None  # leading components that are kept, where the graph gives all
     table: Path | None = None  # of a static variant: its token vectors, which the graph has its weights from
+    pooled_by: str | None = None  # how token vectors become one, in the graph or not, where the folder says
     ranges: Ranges | None = None  # lowest and highest value of each component over the calibration texts
 
 
@@ -95,6 +96,7 @@ def open_variant(bundle: Bundle, chosen: Variant) -> Opened:
         usage=bundle.usage,
         files=files,
         table=_table_of(bundle, chosen),
+        pooled_by=Pooling.MEAN if chosen.precision is Precision.STATIC else bundle.pooling,
         ranges=bundle.ranges_of(chosen),
     )
 
@@ -135,6 +137,7 @@ def open_for_engine(bundle: Bundle, engine: Path, max_length: int, *, verify: bo
         dim=bundle.dim,
         usage=bundle.usage,
         files=(engine, bundle.path(TOKENIZER)),
+        pooled_by=bundle.pooling,
         ranges=bundle.scalar_ranges,
     )
 
@@ -179,4 +182,5 @@ def _open_foreign(folder: Path, wanted: str) -> Opened:
         wants_unit_length(layout),
         layout.pooling if layout.pools_only and layout.named else None,
         layout.truncate_dim,
+        pooled_by=layout.pooling if layout.named else None,
     )

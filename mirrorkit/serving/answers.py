@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,13 +25,12 @@ async def computed(exchange: Exchange, wanted: Wanted) -> Job:
     """Return the request's job, done; raises RefusedError, or ClientGoneError where nobody waits any more."""
     service = exchange.service
     limits = service.settings.limits
-    loop = asyncio.get_running_loop()
-    finished = asyncio.Event()
+    finished: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     job = Job(
         wanted.served,
         wanted.call,
         wanted.texts,
-        lambda: _call(loop, finished.set),
+        partial(service.bell.ring, finished),
         client=exchange.client,
         truncate=wanted.truncate,
         max_tokens=limits.max_tokens,
@@ -43,27 +43,24 @@ async def computed(exchange: Exchange, wanted: Wanted) -> Job:
     service.metrics.request_texts.observe(job.size)
     if not service.pool.submit(job, limits.max_queue):
         raise service.overloaded()
-    waiting = asyncio.create_task(finished.wait())
-    gone = asyncio.create_task(exchange.gone())
+
+    def gone() -> None:
+        if not finished.done():
+            finished.set_result(False)
+
+    watched, answered = exchange.when_gone(gone), False
     try:
-        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+        answered = await finished
     finally:
-        waiting.cancel()
-        gone.cancel()
-        if not finished.is_set():  # the client has gone, or its time is up
+        watched()
+        if not answered:  # the client has gone, or its time is up
             service.pool.give_up(job)
-    if not finished.is_set():
+    if not answered:
         raise ClientGoneError
     if job.error is not None:
         raise job.error
     exchange.notes["tokens"] = job.total_tokens
     return job
-
-
-def _call(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
-    """Let the loop call it; one that is closed needs to know nothing any more."""
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(what)
 
 
 async def openai_answer(exchange: Exchange, wanted: Wanted) -> Response:

@@ -1,4 +1,4 @@
-"""The paths of a server, as a Starlette application."""
+"""The paths of a server, as an ASGI application."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mirrorkit import __version__
 from mirrorkit.serving.answers import json_response, openai_answer, tei_answer
 from mirrorkit.serving.exchange import Endpoint, Exchange
 from mirrorkit.serving.fields import optional, texts_or_ids
+from mirrorkit.serving.page import page_response, ready, search, search_state
 from mirrorkit.serving.refused import RefusedError, Why
 from mirrorkit.serving.requests import openai_request, tei_request
 from mirrorkit.serving.served import Served
@@ -31,7 +33,7 @@ _OTHERS = {
 }
 
 
-def make_app(service: Service) -> Starlette:
+def make_app(service: Service) -> ASGIApp:
     """Return the application; `service` is used by all its paths."""
 
     def post(path: str, handler: Any, *, openai: bool = False) -> Route:
@@ -41,11 +43,19 @@ def make_app(service: Service) -> Starlette:
         endpoint = Endpoint(service, path, handler, openai=openai, open_to_all=open_to_all)
         return Route(path, endpoint, methods=["GET"])
 
+    page = page_response()
+
+    async def show_page(exchange: Exchange) -> Response:  # noqa: ARG001  (it is the same for all)
+        return page
+
+    for_vectors = {"/v1/embeddings": post("/v1/embeddings", _embeddings, openai=True), "/embed": post("/embed", _embed)}
     routes = [
-        post("/v1/embeddings", _embeddings, openai=True),
+        *for_vectors.values(),
+        get("/", show_page, open_to_all=True),  # which holds nothing yet; what it asks for needs the key
+        get("/search", search_state),
+        post("/search", search),
         get("/v1/models", _models, openai=True),
         get("/v1/models/{model:path}", _model, openai=True),
-        post("/embed", _embed),
         post("/", _embed),  # where text-embeddings-inference's and the hub's clients send what has no path
         post("/tokenize", _tokenize),
         get("/info", _info),
@@ -54,7 +64,14 @@ def make_app(service: Service) -> Starlette:
         get("/metrics", _metrics),
         *(post(f"/{name}", _elsewhere) for name in _OTHERS),
     ]
-    return Starlette(routes=routes, exception_handlers={404: _not_found, 405: _method})
+    others = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _method})
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; what comes by the thousand need not be looked for among all the paths."""
+        route = for_vectors.get(scope["path"]) if scope.get("method") == "POST" else None
+        await (others if route is None else route.app)(scope, receive, send)
+
+    return app
 
 
 async def _embeddings(exchange: Exchange) -> Response:
@@ -130,7 +147,7 @@ async def _info(exchange: Exchange) -> Response:
             "model_id": served.name,
             "model_sha": served.fingerprint,
             "model_dtype": served.variant,
-            "model_type": {"embedding": {"pooling": served.encoding.opened.pooling or "in the graph"}},
+            "model_type": {"embedding": {"pooling": served.encoding.opened.pooled_by or "in the graph"}},
             "max_concurrent_requests": limits.max_connections,
             "max_input_length": served.max_length,
             "max_batch_tokens": served.encoding.runner.batch_tokens,
@@ -158,7 +175,9 @@ async def _health(exchange: Exchange) -> Response:  # noqa: ARG001  (it answers,
 
 async def _ready(exchange: Exchange) -> Response:
     if exchange.service.stopping:
-        raise RefusedError(Why.STOPPING, "the server is stopping")
+        raise RefusedError(Why.UNREADY, "the server is stopping")
+    if exchange.service.search is not None:
+        ready(exchange.service.search)
     return Response(b"", 200)
 
 
@@ -172,7 +191,7 @@ async def _elsewhere(exchange: Exchange) -> Response:
 
 
 async def _not_found(request: Request, _: Exception) -> Response:
-    return _plain(request, RefusedError(Why.NOT_HERE, "there is nothing here; see /v1/embeddings, /embed and /info"))
+    return _plain(request, RefusedError(Why.NOT_HERE, "there is nothing here; see /, /v1/embeddings, /embed and /info"))
 
 
 async def _method(request: Request, err: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 requests_log = logging.getLogger("mirrorkit.serving.requests")
 
 ABORT = "mirrorkit.abort"  # in a scope: what closes the connection at once, unsent bytes lost
+LOST = "mirrorkit.lost"  # in a scope: what is to be called when the client closes the connection
 _CLOSE = {"Connection": "close"}
 _LINGER = 4  # times the limit of a body that are read and thrown away, so that the client is there for the answer
 _AT_ONCE = 1 << 16  # bytes of JSON that are read without leaving it to a thread
@@ -42,6 +44,7 @@ class Exchange:
     hold: Hold
     client: str = ""
     read: bool = False  # whether the body is here
+    large: bool = False  # whether it is so large that reading may have been paused for it
     notes: dict[str, Any] = field(default_factory=dict)  # for the log
 
     @property
@@ -51,7 +54,7 @@ class Exchange:
     async def json(self, read: Callable[[dict[str, Any]], Any]) -> Any:
         """Return what `read` makes of the body, an object in JSON; large ones are read in a thread."""
         body = await self._body()
-        self.read = True
+        self.read, self.large = True, len(body) > _AT_ONCE
 
         def parsed() -> Any:
             try:
@@ -62,7 +65,21 @@ class Exchange:
                 raise RefusedError(Why.MALFORMED, f"the body must be an object, is {type(value).__name__}")
             return read(value)
 
-        return parsed() if len(body) <= _AT_ONCE else await anyio.to_thread.run_sync(parsed)
+        return parsed() if not self.large else await anyio.to_thread.run_sync(parsed)
+
+    def when_gone(self, call: Callable[[], None]) -> Callable[[], object]:
+        """Let `call` be called when the client closes the connection; return what ends that.
+
+        The connection tells of it, which costs next to nothing. While reading is paused it cannot, so that somebody has
+        to wait for it.
+        """
+        told: list[Callable[[], None]] | None = self.scope.get(LOST)
+        if told is not None and not self.large:
+            told.append(call)
+            return told.clear
+        waiting = asyncio.create_task(self.gone())
+        waiting.add_done_callback(lambda task: None if task.cancelled() else call())
+        return waiting.cancel
 
     async def gone(self) -> None:
         """Return when the client has closed the connection; for when the body has been read."""
@@ -120,6 +137,8 @@ class Endpoint:
         self, service: Service, path: str, handler: Handler, *, openai: bool, open_to_all: bool = False
     ) -> None:
         self._service, self._path, self._handler = service, path, handler
+        self._seconds = service.metrics.seconds.labels(path)
+        self._answers: dict[int, Any] = {}  # counters, by status
         self._openai, self._open = openai, open_to_all
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,8 +153,11 @@ class Endpoint:
             except TimeoutError:
                 await self._late(exchange, sent)
         seconds, status = time.perf_counter() - began, sent.status or 499  # what nginx calls a client that has gone
-        self._service.metrics.requests.labels(self._path, status).inc()
-        self._service.metrics.seconds.labels(self._path).observe(seconds)
+        counter = self._answers.get(status)
+        if counter is None:
+            counter = self._answers[status] = self._service.metrics.requests.labels(self._path, status)
+        counter.inc()
+        self._seconds.observe(seconds)
         if settings.log_requests or settings.log_texts:
             told = "".join(f" {name}={value!r}" for name, value in exchange.notes.items())
             requests_log.info("%s %s %d %.1f ms%s", scope["method"], self._path, status, 1000 * seconds, told)

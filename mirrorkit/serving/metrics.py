@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from mirrorkit.extras import require
 from mirrorkit.serving.queue import Batch
@@ -42,6 +43,7 @@ class Metrics:
         self.padded = counter("mirrorkit_padded_tokens", "Tokens of the batches, with padding.", model, registry=own)
         self.batches = counter("mirrorkit_batches", "Passes through a graph.", model, registry=own)
         self.compute = counter("mirrorkit_compute_seconds", "Time in graphs, of all threads.", model, registry=own)
+        self._of_model: dict[tuple[str, ...], Sequence[Any]] = {}
         self._waiting = prometheus.Gauge(
             "mirrorkit_waiting_texts", "Texts that wait for vectors.", registry=own, multiprocess_mode="livesum"
         )
@@ -56,13 +58,18 @@ class Metrics:
     def ran(self, batch: Batch, seconds: float) -> None:
         """Count a batch."""
         served = batch.lane.served
-        labels = (served.name, served.variant)
         lengths = [len(tokens) for tokens in batch.tokens]
-        self.texts.labels(*labels).inc(len(lengths))
-        self.tokens.labels(*labels).inc(sum(lengths))
-        self.padded.labels(*labels).inc(max(lengths) * len(lengths))
-        self.batches.labels(*labels).inc()
-        self.compute.labels(*labels).inc(seconds)
+        found = (len(lengths), sum(lengths), max(lengths) * len(lengths), 1, seconds)
+        for counter, amount in zip(self._counters(served.name, served.variant), found, strict=True):
+            counter.inc(amount)
+
+    def _counters(self, *model: str) -> Sequence[Any]:
+        """Return the counters of a model, which are looked up once: that takes as long as to count."""
+        known = self._of_model.get(model)
+        if known is None:
+            every = (self.texts, self.tokens, self.padded, self.batches, self.compute)
+            known = self._of_model[model] = [counter.labels(*model) for counter in every]
+        return known
 
     def page(self) -> tuple[bytes, str]:
         """Return the page that Prometheus reads, and its content type."""

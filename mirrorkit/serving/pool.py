@@ -49,10 +49,10 @@ class Pool:
         rate = self._rate * len(self._threads)
         return 1 if rate <= 0 else min(60, max(1, math.ceil(self._queue.waiting / rate)))
 
-    def submit(self, job: Job, most: int) -> bool:
+    def submit(self, job: Job, most: int | None = None) -> bool:
         """Take a job on; False where more than `most` texts would be waiting."""
         with self._changed:
-            if self._queue.waiting + job.size > most:
+            if most is not None and self._queue.waiting + job.size > most:
                 return False
             self._queue.add(job)
             self._changed.notify()

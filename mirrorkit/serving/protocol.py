@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mirrorkit.serving.exchange import ABORT
+from mirrorkit.serving.exchange import ABORT, LOST
 from mirrorkit.serving.settings import Limits
 
 HEAD_BYTES = 1 << 16  # of a request's first line and headers
@@ -38,25 +38,31 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+                for tell in cycle.scope[LOST]:
+                    tell()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
         if self._between:
             self._head += len(data)
-            if self._deadline is None:
-                self._within(self.limits.header_timeout)
         super().data_received(data)
-        if self._between and self._head > HEAD_BYTES and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._between and self._head > HEAD_BYTES:
             self._refuse(b"431 Request Header Fields Too Large", b"the headers are too large")
+        elif self._deadline is None and (self._head or not self._between):  # not all of a request is here
+            limits = self.limits
+            self._within(limits.header_timeout if self._between else limits.request_timeout + _GRACE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope[ABORT] = self.transport.abort  # type: ignore[typeddict-unknown-key]
+        self.scope[LOST] = []  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
         self._between, self._head = False, 0
-        self._within(self.limits.request_timeout + _GRACE)
+        self._cancel()
         super().on_headers_complete()
         self._cycles = (*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle)
         if len(self._cycles) > SENT_AHEAD:

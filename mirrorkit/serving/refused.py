@@ -26,7 +26,7 @@ class Why(Enum):
     OVERLOADED = (429, "rate_limit_error", "rate_limit_exceeded", 429, "Overloaded")
     BROKEN = (500, "server_error", None, 424, "Backend")
     LATE = (503, "server_error", "timeout", 503, "Unhealthy")
-    STOPPING = (503, "server_error", None, 503, "Unhealthy")
+    UNREADY = (503, "server_error", None, 503, "Unhealthy")
 
 
 @dataclass

@@ -132,13 +132,14 @@ def open_models(settings: Settings) -> Models:
     for named in settings.bundles:
         variants: dict[str, Served] = {}
         for variant in settings.variants:
-            served = _open(named, variant, settings)
+            served = open_served(named, variant, settings)
             variants.setdefault(served.variant, served)
         by_name[named.name] = variants
     return Models(by_name)
 
 
-def _open(named: Named, variant: str, settings: Settings) -> Served:
+def open_served(named: Named, variant: str, settings: Settings) -> Served:
+    """Open one variant of a bundle; raises the errors of an Encoder."""
     how = asked(variant, settings.device, settings.threads)
     folder = folder_of(named.folder, how.variant, how.chooser)
     encoding = open_encoding(folder, how)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mirrorkit.serving.service import Service
 
+# A thread that is ready to run its graph waits no longer for the one that reads and writes. Python's own 5 ms are as
+# long as a graph takes.
+SWITCH_SECONDS = 0.0005
 BACKLOG = 2048  # connections that wait to be taken
 
 
@@ -74,6 +78,7 @@ def serve(service: Service, listening: socket.socket, started: Callable[[], None
         timeout_keep_alive=int(max(1, limits.idle_timeout)),
         timeout_graceful_shutdown=int(max(1, limits.drain_timeout)),
     )
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         Server(config).run(sockets=[listening])
     finally:
@@ -107,4 +112,5 @@ def line_of(service: Service, address: str) -> str:
     """Return what is served where, for people."""
     names = ", ".join(f"{served.name} ({served.variant})" for served in service.models)
     keys = "with a key" if service.keys else "without a key"
-    return f"serving {names} on {address}, {keys}"
+    page = "" if service.search is None else f", {service.search.passages:,} passages to search at {address}/"
+    return f"serving {names} on {address}, {keys}{page}"

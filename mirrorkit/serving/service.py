@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from mirrorkit.errors import MirrorkitError
+from mirrorkit.serving.bell import Bell
 from mirrorkit.serving.keys import Keys, read_keys
 from mirrorkit.serving.metrics import Metrics
 from mirrorkit.serving.pool import Pool
 from mirrorkit.serving.refused import RefusedError, Why
-from mirrorkit.serving.served import Models, open_models
+from mirrorkit.serving.served import Models, Served, open_models
 from mirrorkit.serving.settings import Settings
+
+if TYPE_CHECKING:
+    from mirrorkit.serving.searching import Searching
 
 log = logging.getLogger(__name__)
 
 
 class Service:
-    """A server's state. Models and keys are replaced as a whole, so that a request sees one or the other."""
+    """A server's state. Keys, models and search are each replaced as a whole: a request sees one or the other."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.keys: Keys = read_keys(settings)
         self.models: Models = open_models(settings)
+        self.search = _search(settings, self.models)
+        self.bell = Bell()
         self.stopping = False
         self.held = 0  # bytes of requests that are not answered yet
         threads = max(served.encoding.runner.callers for served in self.models)
@@ -34,8 +41,17 @@ class Service:
         self._reloading = threading.Lock()
 
     def warm_up(self) -> None:
-        """Open what the first request under load would have to wait for."""
+        """Open what the first request under load would have to wait for, and encode what is searched."""
         _open_for_callers(self.models)
+        if self.search is None:
+            return
+        try:
+            self.search.build(self.pool)
+            log.info("search: %d passages are ready", self.search.passages)
+        except MirrorkitError as err:
+            log.error("search: %s", err)
+        except Exception:
+            log.exception("search: the passages could not be encoded")
 
     def reload(self) -> None:
         """Open bundles and keys anew, and serve those from then on; where that fails, all stays as it was.
@@ -49,9 +65,12 @@ class Service:
             keys, models = read_keys(self.settings), open_models(self.settings)
             if self.keys and not keys:
                 raise MirrorkitError("there is no key any more")  # it would open the server to everybody
+            search = _search(self.settings, models)
             _open_for_callers(models)  # before anybody has to wait for it
+            if search is not None:
+                search.build(self.pool)
             changed = {s.id: s.fingerprint for s in models} != {s.id: s.fingerprint for s in self.models}
-            self.keys, self.models = keys, models
+            self.keys, self.models, self.search = keys, models, search
             log.warning("reloaded: %s", "other models" if changed else "the same models")
         except MirrorkitError as err:
             log.error("reload: %s; serving what was open before", err)
@@ -79,7 +98,16 @@ class Service:
         )
 
 
-def _open_for_callers(models: Models) -> None:
+def _search(settings: Settings, models: Models) -> Searching | None:
+    """Return what is searched, if anything: most servers start without reading what that needs."""
+    if not settings.search:
+        return None
+    from mirrorkit.serving.searching import open_search
+
+    return open_search(settings, models)
+
+
+def _open_for_callers(models: Iterable[Served]) -> None:
     for served in models:
         if served.encoding.runner.callers > 1:
             served.encoding.runner.for_callers()

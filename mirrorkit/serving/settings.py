@@ -74,6 +74,8 @@ class Settings:
     log_requests: bool = False
     log_texts: bool = False
     otel: bool = False  # whether to trace, by OpenTelemetry
+    search: tuple[str, ...] = ()  # files and folders that the search page looks in, by the first bundle
+    before: Named | None = None  # what it finds by another bundle stands beside
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -83,6 +85,10 @@ class Settings:
             raise ConfigError(f"workers {self.workers}: must be from 1 to 256")
         if self.threads is not None and self.threads < 1:
             raise ConfigError(f"threads {self.threads}: must be at least 1")
+        if self.before is not None and not self.search:
+            raise ConfigError("`before` is another bundle to search with; say what is searched: `search`")
+        if self.search and self.workers > 1:
+            raise ConfigError("`search`: is for a server of one process; leave `workers` out")
 
     @property
     def on_loopback(self) -> bool:

@@ -12,7 +12,7 @@ from rich.text import Text
 from mirrorkit.terminal.console import stdout
 
 if TYPE_CHECKING:
-    from mirrorkit.finding.search import Hit
+    from mirrorkit.finding.index import Hit
 
 _SHORTEST = 20  # characters of a text, however narrow the terminal
 _SIDE = 160  # characters of a text that stands beside another

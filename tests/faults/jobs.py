@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TEXTS = [f"a sentence about number {i}" for i in range(12)]
+DIM = 16  # of the vectors of the small model
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,32 @@ def encode(inputs: Path, out: Path) -> None:
 def shards(inputs: Path, out: Path) -> None:
     options = ["--threads", 1, "--keep", "text", "--overwrite"]
     command("-q", "encode", inputs / "bundle", inputs / "parts", "-o", f"{out}/", *options)
+
+
+def search(inputs: Path, out: Path) -> None:
+    """Write the vectors of what is searched into the cache, whatever it has of them."""
+    from mirrorkit.finding import kept
+
+    kept._entry = lambda *_: out
+    kept._read = lambda *_: None
+    command("-q", "search", inputs / "bundle", inputs / "texts.txt", "--query", TEXTS[0], "--threads", 1)
+
+
+def adapt(inputs: Path, out: Path) -> None:
+    """Publish what `adapt` publishes, of a map that nothing has to be fitted to."""
+    from mirrorkit.formats.adapter import read_adapter, write_adapter
+    from mirrorkit.publish import check_target, publish_folder
+    from mirrorkit.terminal.boundary import boundary
+
+    with boundary():
+        check_target(out, overwrite=True)
+        with publish_folder(out, overwrite=True) as draft:
+            write_adapter(draft, read_adapter(inputs / "adapter"))
+    sys.exit(0)
+
+
+def attach(inputs: Path, out: Path) -> None:
+    command("-q", "attach", inputs / "bundle", inputs / "adapter", "-o", out, "--overwrite")
 
 
 def triton(inputs: Path, out: Path) -> None:
@@ -145,6 +172,28 @@ def opens_shards(out: Path) -> None:
         assert json.loads((out / "_manifest.json").read_text(encoding="utf-8"))["rows"] == len(TEXTS)
 
 
+def opens_entry(out: Path) -> None:
+    """Raise unless what a search would take from the cache is all of it."""
+    import numpy as np
+
+    from mirrorkit.finding import kept
+
+    _mended(out)
+    found = kept._read(out, DIM)
+    assert found is not None
+    assert found[0].tobytes() == kept._keys(TEXTS).tobytes()
+    assert np.isfinite(found[1]).all()
+
+
+def opens_adapter(out: Path) -> None:
+    import numpy as np
+
+    from mirrorkit.formats.adapter import read_adapter
+
+    _mended(out)
+    assert read_adapter(out)(np.ones((2, DIM), np.float32)).shape == (2, DIM)
+
+
 def opens_operators(out: Path) -> None:
     text = out.read_text(encoding="utf-8")
     assert text.startswith("# operators of")
@@ -194,6 +243,9 @@ JOBS = {
     "encode jsonl": Job("out.jsonl", encode, opens_jsonl),
     "encode parquet": Job("out.parquet", encode, opens_parquet),
     "encode shards": Job("shards", shards, opens_shards),
+    "search": Job("entry", search, opens_entry),
+    "adapt": Job("adapter", adapt, opens_adapter),
+    "attach": Job("attached", attach, opens_bundle, slow=True),
     "triton": Job("repository", triton, opens_triton),
     "operators": Job("ops.config", operators, opens_operators),
     "engine": Job("engine", engine, opens_engine),
@@ -205,7 +257,7 @@ JOBS = {
 def make_inputs(inputs: Path) -> None:
     """Write a small random model, a bundle and texts."""
     from mirrorkit.assets.paths import TINY
-    from tests.bundles import make_bundle
+    from tests.bundles import add_goldens, make_bundle
     from tests.faults.small import small_model
 
     inputs.mkdir()
@@ -216,3 +268,21 @@ def make_inputs(inputs: Path) -> None:
     small_model(inputs / "model", TINY)
     shutil.copytree(inputs / "model", inputs / "copy")
     make_bundle(inputs / "bundle", inputs / "copy")
+    add_goldens(inputs / "bundle", TEXTS)
+    make_adapter(inputs / "adapter", inputs / "bundle")
+
+
+def make_adapter(folder: Path, bundle: Path) -> None:
+    """Write an adapter that turns the vectors of a bundle round."""
+    import numpy as np
+
+    from mirrorkit import Encoder
+    from mirrorkit.formats.adapter import Adapter, AdapterRecord, Recalls, Side, write_adapter
+
+    encoder = Encoder(bundle, threads=1)
+    turned = np.ascontiguousarray(np.eye(DIM, dtype=np.float32)[::-1])
+    sides = Side(encoder.fingerprint, encoder.variant, DIM), Side("0" * 64, "fp32", DIM)
+    recalls = Recalls(0.5, 1.0, 1.0, 20, 200)
+    record = AdapterRecord("orthogonal", DIM, *sides, "cosine", True, recalls, "0" * 64, {})
+    folder.mkdir()
+    write_adapter(folder, Adapter(record, {"weight": turned, "bias": np.full(DIM, 0.01, np.float32)}))

@@ -78,9 +78,11 @@ def main(inputs: Path) -> None:
 
     import mirrorkit.cli.app
     import mirrorkit.demo.run
+    import mirrorkit.exporter.adapter.attach
     import mirrorkit.exporter.operators
     import mirrorkit.exporter.pipeline
     import mirrorkit.exporter.triton.repository
+    import mirrorkit.finding.search
     import mirrorkit.runtime.files.encode_file
     import mirrorkit.training.finetune  # noqa: F401
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def test_only_what_changed_is_encoded_again(bundle: Path, texts: Path, cache: Pa
     changed = TextSearch(bundle, texts)
     assert changed.encoded == 1
     fresh = Encoder(bundle).encode(["A new line.", "A cup of tea, please."])
-    np.testing.assert_allclose(changed._nearest._vectors, fresh[[0, 1, 1]], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(changed._index._nearest._vectors, fresh[[0, 1, 1]], rtol=0, atol=1e-6)
     assert [hit.line for hit in changed.find("tea", 2)] == [2, 3]
     assert TextSearch(bundle, texts, variant="fp32").encoded == 2
     assert TextSearch(bundle, texts, unit="paragraph").encoded == 1
@@ -148,8 +149,13 @@ def test_only_what_changed_is_encoded_again(bundle: Path, texts: Path, cache: Pa
     assert not any(b"cup" in file.read_bytes() for file in cache.rglob("*.npy"))
 
 
-@pytest.mark.parametrize("name", ["keys.npy", "vectors.npy"])
-@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", None, "object", "shape"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *product(["keys.npy", "vectors.npy"], [b"", b"\x93NUMPY", None, "object", "shape"]),
+        *product(["vectors.crc32"], [b"", b"\xff", None]),
+    ],
+)
 def test_a_damaged_entry_is_made_again(
     bundle: Path, texts: Path, cache: Path, name: str, damage: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -169,6 +175,19 @@ def test_a_damaged_entry_is_made_again(
     assert (search.encoded, search.find("tea")) == (4, before)
     assert "everything is encoded again" in caplog.text
     assert TextSearch(bundle, texts).encoded == 0
+
+
+def test_a_bit_of_an_entry_that_has_changed_is_noticed(
+    bundle: Path, texts: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = TextSearch(bundle, texts).find("tea")
+    (file,) = cache.glob("*/vectors.npy")
+    raw = bytearray(file.read_bytes())
+    raw[-1] ^= 0x40  # of an exponent
+    file.write_bytes(raw)
+    search = TextSearch(bundle, texts)
+    assert (search.encoded, search.find("tea")) == (4, before)
+    assert "does not hold what belongs there" in caplog.text
 
 
 def test_a_cache_that_cannot_be_written_is_told(

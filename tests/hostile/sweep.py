@@ -41,6 +41,7 @@ SECONDS = 60  # of processor time, for a case that takes less than one
 MEMORY = 12 << 30  # bytes of address space, most of which the libraries only reserve
 OUTSIDE = (SECRET, "passwd", "zero")
 OUT = "vectors.parquet"
+CACHE = "cache"
 READ_ENGINE = "read an engine's manifest"  # all that is done with an engine where no GPU is
 
 
@@ -108,6 +109,25 @@ def of_engine(inputs: Path, place: Path, rng: random.Random) -> tuple[str, list[
     return spoil(folder, rng), [READ_ENGINE, folder]
 
 
+def of_adapter(inputs: Path, place: Path, rng: random.Random) -> tuple[str, list[Any]]:
+    folder = copied(inputs / "adapter", place)
+    told, bundle = spoil(folder, rng), inputs / "bundle"
+    commands = [
+        ["encode", bundle, inputs / "texts.txt", "-o", place / "out.npy", "--threads", 1, "--adapter", folder],
+        ["attach", bundle, folder, "-o", place / "attached"],
+    ]
+    return told, rng.choices(commands, [4, 1])[0]
+
+
+def of_search(inputs: Path, place: Path, rng: random.Random) -> tuple[str, list[Any]]:
+    """Spoil what the cache holds of earlier searches, or what is searched."""
+    told = spoil(copied(inputs / CACHE, place), rng)
+    file = inputs / "texts.txt"
+    if rng.random() < 0.5:
+        file, told = corpus(place, rng)
+    return told, ["search", inputs / "bundle", file, "--query", TEXTS[0], "--threads", 1]
+
+
 def of_report(inputs: Path, place: Path, rng: random.Random) -> tuple[str, list[Any]]:
     file = copied(inputs / "reports", place) / "report.json"
     told = rng.choice([change, raw])(file, rng)  # no links: a user may name one, as the file that is meant
@@ -122,6 +142,8 @@ KINDS = {
     "texts": of_texts,
     "parts": of_parts,
     "engine": of_engine,
+    "adapter": of_adapter,
+    "search": of_search,
     "report": of_report,
 }
 
@@ -135,6 +157,9 @@ def prepare(inputs: Path) -> None:
     (inputs / "words.tsv").write_text(rows, encoding="utf-8")
     stop_before_joining(inputs)
     make_engine(inputs / "engine", inputs / "bundle")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(inputs / CACHE))
+        mirrorkit.TextSearch(inputs / "bundle", inputs / "texts.txt", threads=1)
     (inputs / "reports").mkdir()
     report = json.dumps(plain(bench_result().as_dict()))
     (inputs / "reports" / "report.json").write_text(report, encoding="utf-8")
@@ -241,18 +266,21 @@ def sweep(cases: int, seed: int, kinds: list[str]) -> Outcome:
 
     import mirrorkit.cli.app
     import mirrorkit.evaluation.run
+    import mirrorkit.exporter.adapter.attach
     import mirrorkit.exporter.operators
     import mirrorkit.exporter.triton.repository
+    import mirrorkit.finding.search
     import mirrorkit.runtime.files.encode_file  # noqa: F401
 
     torch.set_num_threads(1)
     os.environ.update(TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
     outcome = Outcome()
     with tempfile.TemporaryDirectory() as name:
-        inputs = Path(name) / "inputs"
+        inputs, place = Path(name) / "inputs", Path(name) / "case" / "place"
         prepare(inputs)
+        os.environ["XDG_CACHE_HOME"] = str(place / CACHE)  # where a case has spoilt what lies there
         for number in range(cases):
-            check(kinds[number % len(kinds)], seed + number, inputs, Path(name) / "case" / "place", outcome)
+            check(kinds[number % len(kinds)], seed + number, inputs, place, outcome)
     return outcome
 
 

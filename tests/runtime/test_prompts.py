@@ -19,7 +19,7 @@ from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.runtime.pairwise import pairwise
 from tests.bundles import make_bundle
 from tests.formats.layouts import LAYOUTS
-from tests.formats.making import TEXTS, Base
+from tests.formats.making import TEXTS, Base, change
 
 PROMPTED = "include_prompt false (INSTRUCTOR)"
 LENGTHS = "everything"  # prompts with a default, a chain with a dense layer, truncated, dot product
@@ -56,6 +56,39 @@ def test_every_way_to_name_a_prompt(pair: tuple[Encoder, Any]) -> None:
         close(encoder.encode([text], prompt_name="long"), other.encode([text], prompt_name="long"))
     with pytest.raises(ConfigError, match="prompt_name 'passage': the model has document, long, query"):
         encoder.encode(texts, prompt_name="passage")
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_random: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a model folder and a bundle of it, in which prompts may be changed."""
+    folder = tmp_path_factory.mktemp("plain")
+    LAYOUTS["prompts without default (BGE)"].make(folder / "model", Base(tiny_random("bert")))
+    return folder / "model", make_bundle(folder / "bundle", folder / "model")
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        {"query": "query: ", "passage": "passage: "},
+        {"query": "query: ", "corpus": "corpus: "},
+        {"query": "query: ", "document": "document: ", "passage": "passage: ", "corpus": "corpus: "},
+        {"query": "query: ", "document": "", "passage": "passage: "},
+        {"passage": "passage: "},
+        {},
+    ],
+)
+def test_queries_and_documents_get_what_sentence_transformers_gives_them(
+    prompts: dict[str, str], plain: tuple[Path, Path]
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model, bundle = plain
+    change(model / "config_sentence_transformers.json", prompts=prompts)
+    change(bundle / "mirrorkit.json", prompts=prompts)
+    encoder, other = Encoder(bundle), SentenceTransformer(str(model), device="cpu")
+    texts = list(TEXTS[:4])
+    close(encoder.encode_query(texts), other.encode_query(texts))
+    close(encoder.encode_document(texts), other.encode_document(texts))
 
 
 def test_dimensions_and_lengths(pair: tuple[Encoder, Any]) -> None:

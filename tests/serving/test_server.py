@@ -103,6 +103,7 @@ def test_tei_says_what_it_serves(server: Running, encoder: Encoder) -> None:
     assert (info["model_id"], info["max_input_length"], info["auto_truncate"]) == ("lookup", 64, False)
     assert info["fingerprint"] == info["model_sha"] == encoder.fingerprint
     assert set(info["models"]) == {"lookup", "other"}
+    assert info["model_type"] == {"embedding": {"pooling": "mean"}}
     assert server.ask("/info?model=other:int8").json["variant"] == "int8"
     assert server.ask("/info?model=none").status == 404
 
