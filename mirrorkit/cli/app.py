@@ -18,6 +18,7 @@ from mirrorkit.cli.export import check, export
 from mirrorkit.cli.finetune import finetune, recipes
 from mirrorkit.cli.load import load
 from mirrorkit.cli.operators import operators
+from mirrorkit.cli.pack import pack, unpack
 from mirrorkit.cli.push import push
 from mirrorkit.cli.search import search
 from mirrorkit.cli.serve import serve
@@ -57,5 +58,7 @@ app.command(rich_help_panel="Deploy")(serve)
 app.command(rich_help_panel="Deploy")(engine)
 app.command(rich_help_panel="Deploy")(triton)
 app.command(rich_help_panel="Deploy")(operators)
+app.command(rich_help_panel="Deploy")(pack)
+app.command(rich_help_panel="Deploy")(unpack)
 app.command(rich_help_panel="Deploy")(push)
 app.command(rich_help_panel="See it all")(demo)
