@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from mirrorkit.formats.bundle import record_files
-from mirrorkit.formats.packed import MANIFEST
+from mirrorkit.formats.bundle import MANIFEST, record_files
 
 COMMENT = 90  # bytes that every packed bundle ends with
 END = COMMENT + 22

@@ -26,12 +26,12 @@ from mirrorkit.formats import fields
 from mirrorkit.formats.files import is_file_within, is_within, sha256_of
 from mirrorkit.formats.json_file import check_version, read_json
 from mirrorkit.formats.model_folder import pooling_name, poolings_of
-from mirrorkit.formats.packed import MANIFEST as MANIFEST
 from mirrorkit.formats.packed import bytes_of, is_packed
 from mirrorkit.formats.usage import Usage, usage_from
 from mirrorkit.publish import repair
 
 SCHEMA_VERSION = 3
+MANIFEST = "mirrorkit.json"
 GOLDEN = "golden.jsonl"
 GOLDEN_STATIC = "golden_static.jsonl"
 TOKENIZER = "tokenizer.json"

@@ -20,7 +20,7 @@ from mirrorkit.errors import BundleError
 from mirrorkit.paths import size_of
 
 ALIGNMENT = 4096  # bytes; a page of memory
-MANIFEST = "mirrorkit.json"
+_MANIFEST = "mirrorkit.json"  # that of formats.bundle, which reads this module
 _MARK = b"mirrorkit bundle 1 sha256 "
 _COMMENT = len(_MARK) + 64
 _MOST_MEMBERS = 10_000
@@ -52,10 +52,10 @@ def is_packed(file: Path) -> bool:
         if not file.is_file():
             return False
         with file.open("rb") as handle:
-            start = handle.read(_LOCAL.size + len(MANIFEST))
+            start = handle.read(_LOCAL.size + len(_MANIFEST))
     except (OSError, ValueError):
         return False
-    return start.startswith(b"PK\x03\x04") and start.endswith(MANIFEST.encode())
+    return start.startswith(b"PK\x03\x04") and start.endswith(_MANIFEST.encode())
 
 
 def packed_in(path: Path) -> tuple[Path, str] | None:
@@ -139,10 +139,10 @@ def _members(data: memoryview) -> dict[str, memoryview]:
     for path in found:
         if any(folder.as_posix() in found for folder in PurePosixPath(path).parents):
             raise _WrongError(f"{path} lies in what is itself a file")
-    if MANIFEST not in found:
-        raise _WrongError(f"has no {MANIFEST}")
-    if hashlib.sha256(found[MANIFEST]).hexdigest().encode() != digest:
-        raise _WrongError(f"{MANIFEST} was changed or damaged (its SHA-256 is not the recorded one)")
+    if _MANIFEST not in found:
+        raise _WrongError(f"has no {_MANIFEST}")
+    if hashlib.sha256(found[_MANIFEST]).hexdigest().encode() != digest:
+        raise _WrongError(f"{_MANIFEST} was changed or damaged (its SHA-256 is not the recorded one)")
     return found
 
 
@@ -241,7 +241,7 @@ def write_packed(out: BinaryIO, manifest: bytes, files: Iterable[tuple[str, memo
     import zlib
 
     entries = []
-    for name, data in ((MANIFEST, manifest), *files):
+    for name, data in ((_MANIFEST, manifest), *files):
         place = out.tell()
         raw = name.encode()
         size, check = len(data), zlib.crc32(data)
