@@ -16,8 +16,8 @@
 //     return 1;
 //   }
 //
-// An Encoder is moved, not copied; any number of threads may use one at the same time. Functions that are given must not
-// throw: what does is taken for a failure, or passed over.
+// An Encoder is moved, not copied; any number of threads may use one at the same time. Functions that are given must
+// not throw: what does is taken for a failure, or passed over.
 #pragma once
 
 #if !defined(__cpp_exceptions) && !defined(_CPPUNWIND)
@@ -199,7 +199,8 @@ class Encoder {
                                         const std::optional<Options>& options = {}) const {
     std::vector<std::size_t> counts(texts.size());
     const Pointers all(texts);
-    const Raw raw(options.value_or(Options{}), texts.size());
+    const Options chosen = options.value_or(Options{});  // which `raw` points into
+    const Raw raw(chosen, texts.size());
     check(mirrorkit_token_counts(get(), options ? &raw.options : nullptr, all.texts.data(), all.lengths.data(),
                                  texts.size(), counts.data()));
     return counts;
@@ -208,7 +209,8 @@ class Encoder {
   std::vector<std::int32_t> token_ids(std::string_view text, const std::optional<Options>& options = {}) const {
     std::vector<std::int32_t> ids(max_length());
     std::size_t count = 0;
-    const Raw raw(options.value_or(Options{}), 1);
+    const Options chosen = options.value_or(Options{});  // which `raw` points into
+    const Raw raw(chosen, 1);
     check(mirrorkit_token_ids(get(), options ? &raw.options : nullptr, text.empty() ? "" : text.data(), text.size(),
                               ids.data(), ids.size(), &count));
     ids.resize(count);
@@ -246,6 +248,7 @@ class Encoder {
   };
 
   struct Raw {
+    Raw(Options&&, std::size_t) = delete;  // it would point into what is gone
     Raw(const Options& given, std::size_t count) : options(mirrorkit_default_options()) {
       set(options, given);
       options.abort = given.abort != nullptr ? given.abort->get() : nullptr;
