@@ -23,7 +23,7 @@ pytestmark = pytest.mark.cpp
 STRINGS = 3_000  # for each tokenizer; the sanitizers make it ten times slower
 TEXT_RUNS, FILE_RUNS, MANIFEST_RUNS, GRAPH_RUNS = 100_000, 20_000, 5_000, 10_000  # inputs that libFuzzer tries
 REGEX_RUNS = 50_000
-PACKED_RUNS, MEMORY_RUNS = 20_000, 3_000
+PACKED_RUNS, MEMORY_RUNS = 5_000, 1_000
 SEED = 7
 CORPUS = Path(__file__).with_name("corpus")
 
