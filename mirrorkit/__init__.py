@@ -44,6 +44,9 @@ _HOME = {
     "check": "mirrorkit.verification.check",
     "check_vectors": "mirrorkit.verification.against",
     "Agreement": "mirrorkit.verification.against",
+    "pack": "mirrorkit.runtime.packing",
+    "unpack": "mirrorkit.runtime.packing",
+    "PackResult": "mirrorkit.runtime.packing",
     "push": "mirrorkit.exporter.push",
     "PushResult": "mirrorkit.exporter.push",
     "CheckResult": "mirrorkit.verification.check",
@@ -144,6 +147,9 @@ if TYPE_CHECKING:
     from mirrorkit.runtime.encoder import Encoder as Encoder
     from mirrorkit.runtime.files.encode_file import EncodeResult as EncodeResult
     from mirrorkit.runtime.files.encode_file import encode_file as encode_file
+    from mirrorkit.runtime.packing import PackResult as PackResult
+    from mirrorkit.runtime.packing import pack as pack
+    from mirrorkit.runtime.packing import unpack as unpack
     from mirrorkit.runtime.tensorrt.options import Tensorrt as Tensorrt
     from mirrorkit.training.finetune import finetune as finetune
     from mirrorkit.training.loss import nt_xent as nt_xent

@@ -43,9 +43,11 @@ from mirrorkit import (
     finetune,
     load_shards,
     nt_xent,
+    pack,
     push,
     rebuild_engine,
     run_bench,
+    unpack,
 )
 from mirrorkit.demo.run import run_demo
 from mirrorkit.exporter.operators import required_operators, write_operators
@@ -189,6 +191,9 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "run_bench, budget": (lambda w: run_bench(w / "bundle", budget="slow"), "budget"),
     "compare": (lambda w: compare(w / "texts.txt", w / "texts.txt"), "texts.txt"),
     "operators": (lambda w: required_operators(w / "bundle", ["fp64"]), "fp64"),
+    "pack": (lambda w: pack(w / "bundle", w / "new.zip"), "out"),
+    "pack, variants": (lambda w: pack(w / "bundle", w / "new.mkit", variants=["fp64"]), "fp64"),
+    "unpack": (lambda w: unpack(w / "texts.txt", w / "new"), "texts.txt"),
     "operators inside": (
         lambda w: write_operators(required_operators(w / "bundle"), w / "bundle" / "x.config"),
         "bundle",
@@ -222,6 +227,7 @@ def test_every_public_function_is_among_them() -> None:
         "Comparison",
         "EncodeResult",
         "EngineResult",
+        "PackResult",
         "PushResult",
         "Hit",
         "AdaptResult",

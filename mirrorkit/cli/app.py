@@ -39,6 +39,8 @@ VERBS = {
     "engine": Verb("Deploy", "engine", "engine"),
     "triton": Verb("Deploy", "triton", "triton"),
     "operators": Verb("Deploy", "operators", "operators"),
+    "pack": Verb("Deploy", "pack", "pack"),
+    "unpack": Verb("Deploy", "pack", "unpack"),
     "push": Verb("Deploy", "push", "push"),
     "demo": Verb("See it all", "demo", "demo"),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from mirrorkit.errors import ConfigError
 from mirrorkit.evaluation.pairs import TextEncoder
 from mirrorkit.formats.bundle import is_bundle
+from mirrorkit.formats.packed import is_packed
 from mirrorkit.paths import local_path
 from mirrorkit.runtime.hub import holds_bundle
 
@@ -37,7 +38,7 @@ def load_encoder(
     `device` auto is, for the light runtime, the CPU. Raises ConfigError for options that do not go together.
     """
     folder = local_path(model)
-    if is_bundle(folder) or variant is not None or holds_bundle(model, revision=revision):
+    if is_bundle(folder) or is_packed(folder) or variant is not None or holds_bundle(model, revision=revision):
         if pooling is not None:
             raise ConfigError("`pooling` is for model folders; the graph of a bundle has its own built in")
         from mirrorkit.runtime.encoder import Encoder

@@ -26,6 +26,7 @@ from mirrorkit.formats import fields
 from mirrorkit.formats.files import is_file_within, is_within, sha256_of
 from mirrorkit.formats.json_file import check_version, read_json
 from mirrorkit.formats.model_folder import pooling_name, poolings_of
+from mirrorkit.formats.packed import bytes_of, is_packed
 from mirrorkit.formats.usage import Usage, usage_from
 
 SCHEMA_VERSION = 3
@@ -109,7 +110,7 @@ class FileRecord:
 class Bundle:
     """A bundle as its mirrorkit.json describes it."""
 
-    folder: Path
+    folder: Path  # or the file that it is packed in
     architecture: str  # model_type of config.json
     dim: int
     max_length: int  # tokens, special tokens included; longer text is cut
@@ -183,8 +184,10 @@ def is_bundle(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
-def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
+def read_bundle(folder: Path, *, complete: bool = False, packed: bool = False) -> Bundle:
     """Read `mirrorkit.json`.
+
+    With `packed` it may also be a bundle in one file, which only who reads all files by `formats.packed` can take.
 
     Of a bundle that was pulled or kept in part the variants are those whose files are here, the others are `absent`;
     with `complete` all are taken for here. Where a run was killed while it put the folder into its place, that is
@@ -196,6 +199,8 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
         from mirrorkit.publish import repair  # what writes is not loaded to read
 
         repair(folder)
+    if not packed and is_packed(folder):
+        raise BundleError(f"{folder}: a folder is needed here; mirrorkit unpack {folder.name} -o BUNDLE makes one")
     try:
         bundle = _parse(folder, _manifest_of(folder))
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as err:
@@ -220,7 +225,7 @@ def read_bundle(folder: Path, *, complete: bool = False) -> Bundle:
 def _manifest_of(folder: Path) -> dict[str, Any]:
     """Return what mirrorkit.json holds, of a schema that is known."""
     manifest = folder / MANIFEST
-    if not manifest.exists():
+    if not manifest.exists() and not is_packed(folder):
         raise BundleError(f"{folder}: no {MANIFEST} in it, so this is not a bundle; make one: mirrorkit export")
     if not is_within(folder, MANIFEST):
         raise BundleError(f"{manifest}: is a link that leads out of the folder; put the file itself there")
@@ -258,8 +263,9 @@ def _check_size(bundle: Bundle, name: str, record: FileRecord) -> None:
     file = bundle.path(name)
     if not is_file_within(bundle.folder, name):
         raise BundleError(f"{bundle.folder}: {name} is missing")
-    if file.stat().st_size != record.bytes:
-        raise BundleError(f"{file}: has {file.stat().st_size} bytes, {MANIFEST} says {record.bytes}")
+    size = len(bytes_of(file)) if is_packed(bundle.folder) else file.stat().st_size
+    if size != record.bytes:
+        raise BundleError(f"{file}: has {size} bytes, {MANIFEST} says {record.bytes}")
 
 
 def _parse(folder: Path, raw: dict[str, Any]) -> Bundle:

@@ -13,6 +13,11 @@ _NUMBERS = re.compile(r"(?<=[\d\[,])\n +(?=[-\d\]])")  # between those of a list
 
 def write_manifest(bundle: Bundle) -> None:
     """Write `mirrorkit.json` into the bundle's folder."""
+    (bundle.folder / MANIFEST).write_text(manifest_text(bundle), encoding="utf-8")
+
+
+def manifest_text(bundle: Bundle) -> str:
+    """Return what `mirrorkit.json` is to hold."""
     value = {
         "schema_version": _schema(bundle),
         "architecture": bundle.architecture,
@@ -39,8 +44,7 @@ def write_manifest(bundle: Bundle) -> None:
         "provenance": dict(bundle.provenance),
         "scalar_ranges": bundle.scalar_ranges,
     }
-    text = _NUMBERS.sub(" ", json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
-    (bundle.folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return _NUMBERS.sub(" ", json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def _schema(bundle: Bundle) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mirrorkit.errors import ModelError
+from mirrorkit.formats.packed import content, is_packed, read_packed
 from mirrorkit.paths import size_of
 
 _DEEPEST = 4  # folders within folders
@@ -32,8 +33,12 @@ def is_within(folder: Path, name: str | Path) -> bool:
 
 
 def is_file_within(folder: Path, name: str | Path) -> bool:
-    """Return whether `name` leads to a file, and `is_within` the folder."""
-    return is_within(folder, name) and os.path.isfile(folder / name)  # noqa: PTH113  (a Path raises for a long name)
+    """Return whether `name` leads to a file, and `is_within` the folder, which may be a packed bundle."""
+    if not is_within(folder, name):
+        return False
+    if os.path.isfile(folder / name):  # noqa: PTH113  (a Path raises for a long name)
+        return True
+    return is_packed(folder) and name in read_packed(folder).members
 
 
 def leads_elsewhere(folder: Path, name: str) -> bool:
@@ -72,6 +77,9 @@ def files_within(folder: Path) -> Iterator[Path]:
 
 def sha256_of(file: Path) -> str:
     """Return the hex SHA-256 of a file's content; raises OSError where it cannot be read."""
+    packed = content(file)
+    if packed is not None:
+        return hashlib.sha256(packed).hexdigest()
     digest = hashlib.sha256()
     size_of(file)
     with file.open("rb") as handle:

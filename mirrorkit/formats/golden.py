@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mirrorkit.errors import BundleError
-from mirrorkit.paths import size_of
+from mirrorkit.formats.packed import bytes_of
 from mirrorkit.text.ragged import Floats, RaggedIds
 
 COUNT = 64
@@ -45,8 +45,7 @@ def read_goldens(file: Path, dim: int) -> Goldens:
     """Read golden.jsonl; raises BundleError naming the line that is not as `write_goldens` writes it."""
     texts, ids, vectors = [], [], []
     try:
-        size_of(file)
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = bytes(bytes_of(file)).decode().split("\n")
     except (OSError, ValueError) as err:
         raise BundleError(f"{file}: cannot be read ({err})") from err
     for number, line in enumerate(lines, 1):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mirrorkit.errors import MirrorkitError, ModelError
+from mirrorkit.formats.packed import content
 from mirrorkit.paths import size_of
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
@@ -20,10 +21,11 @@ def read_json(file: Path, error: type[MirrorkitError] = ModelError, *, standard:
     With `standard` NaN and infinity are malformed, which Python reads and JSON does not have.
     """
     try:
-        size = size_of(file)
+        packed = content(file)
+        size = size_of(file) if packed is None else len(packed)
         if size > LARGEST:
             raise error(f"{file}: has {size:,} bytes; only JSON files of at most {LARGEST:,} bytes are read")
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8") if packed is None else bytes(packed).decode()
         value = json.loads(text, parse_constant=_refuse if standard else None)
         if _HALF.search(text):  # half a surrogate pair may be escaped here, but can be written nowhere
             json.dumps(value, ensure_ascii=False).encode()

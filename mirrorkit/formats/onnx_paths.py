@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from mirrorkit.errors import BundleError
 from mirrorkit.formats.files import is_file_within
+from mirrorkit.formats.packed import packed_in, read_packed
 from mirrorkit.paths import size_of
 
 _MOST_FIELDS = 5_000_000  # in all messages that are walked through; real graphs have some ten thousand
 _DEEPEST = 64  # graphs within graphs
-_Data = bytes | mmap.mmap
+_Data = bytes | mmap.mmap | memoryview
 
 # Messages and the fields of them that are walked into: number of the field -> message there. From onnx.proto.
 _INTO: dict[str, dict[int, str]] = {
@@ -33,6 +34,7 @@ _INTO: dict[str, dict[int, str]] = {
 }
 _MEMORY = "_ORT_MEM_ADDR_"  # in a name, has ONNX Runtime read at an address instead of from a file
 _OP_TYPE = 4  # field of a node
+_OF_INITIALIZER = 3  # messages around an entry: a model's graph's tensor
 
 
 class _Field(NamedTuple):
@@ -53,6 +55,8 @@ def check_graph_paths(source: Path | bytes) -> tuple[Path, ...]:
     if isinstance(source, bytes):
         _check(source, None, name)
         return ()
+    if packed_in(source) is not None:
+        return tuple(source.parent / location for location in packed_weights(source))
     if source.suffix == ".ort":  # ONNX Runtime would take it for its own format, which is not looked through here
         raise BundleError(f"{name}: is in ONNX Runtime's own format; only .onnx files are opened")
     try:
@@ -66,18 +70,45 @@ def check_graph_paths(source: Path | bytes) -> tuple[Path, ...]:
         raise BundleError(f"{name}: cannot be read ({getattr(err, 'strerror', None) or err})") from err
 
 
-def _check(data: _Data, folder: Path | None, name: str) -> list[str]:
+def packed_weights(source: Path) -> dict[str, memoryview]:
+    """Return what the weights of a graph inside a packed bundle lie in, by the names that the graph has for the files.
+
+    Raises BundleError as `check_graph_paths` does, and for a name in a place where ONNX Runtime would not take the file
+    from memory, but look for one of that name in whatever folder the program runs.
+    """
+    found = packed_in(source)
+    assert found is not None
+    members = read_packed(found[0]).members
+    if found[1] not in members:
+        raise BundleError(f"{found[0]}: {found[1]} is missing")
+    weights = {}
+    try:
+        for location, of_initializer in _locations(members[found[1]], str(source)):
+            inside = str(PurePosixPath(found[1]).parent / location)
+            if _MEMORY in location or not of_initializer or inside not in members:
+                raise _outside(str(source), location)
+            weights[location] = members[inside]
+    except (_MalformedError, UnicodeDecodeError) as err:
+        raise BundleError(f"{source}: not a readable ONNX file ({err})") from err
+    return weights
+
+
+def _outside(name: str, location: str) -> BundleError:
+    shown = location if len(location) < 200 else location[:200] + "…"
+    return BundleError(f"{name}: reads weights from {shown!r}, which is not a file in its folder")
+
+
+def _check(data: bytes | mmap.mmap, folder: Path | None, name: str) -> list[str]:
     # Without these very bytes there is nothing to find; with them they may still be part of a weight.
     if data.find(b"location") < 0 and data.find(b"EPContext") < 0:
         return []
     found = {}
     try:
-        for location in _locations(data, name):
+        for location, _ in _locations(data, name):
             if location in found:  # one file holds many weights
                 continue
             if folder is None or _MEMORY in location or not is_file_within(folder, location):
-                shown = location if len(location) < 200 else location[:200] + "…"
-                raise BundleError(f"{name}: reads weights from {shown!r}, which is not a file in its folder")
+                raise _outside(name, location)
             found[location] = True
     except (_MalformedError, UnicodeDecodeError) as err:
         raise BundleError(f"{name}: not a readable ONNX file ({err})") from err
@@ -88,8 +119,8 @@ class _MalformedError(Exception):
     pass
 
 
-def _locations(data: _Data, name: str) -> Iterator[str]:
-    """Yield the files that weights are said to lie in."""
+def _locations(data: _Data, name: str) -> Iterator[tuple[str, bool]]:
+    """Yield the files that weights are said to lie in, and whether they are initializers of the graph itself."""
     seen = 0
     stack = [("model", 0, len(data), 0)]
     while stack:
@@ -99,7 +130,7 @@ def _locations(data: _Data, name: str) -> Iterator[str]:
         if message == "entry":
             key, value = _entry(data, start, end)
             if key == "location":
-                yield value
+                yield value, depth == _OF_INITIALIZER
             continue
         for field in _fields(data, start, end):
             seen += 1
@@ -113,7 +144,7 @@ def _locations(data: _Data, name: str) -> Iterator[str]:
 
 
 def _entry(data: _Data, start: int, end: int) -> tuple[str, str]:
-    texts = {field.number: data[field.start : field.end] for field in _fields(data, start, end)}
+    texts = {field.number: bytes(data[field.start : field.end]) for field in _fields(data, start, end)}
     return texts.get(1, b"").decode(), texts.get(2, b"").decode()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mirrorkit.errors import BundleError
-from mirrorkit.paths import size_of
+from mirrorkit.formats.packed import bytes_of
 from mirrorkit.text.ragged import Floats
 
 LEVELS = 127  # of a component, to either side of zero
@@ -64,15 +64,14 @@ def write_table(file: Path, table: TokenTable) -> dict[str, tuple[int, int]]:
 def read_table(file: Path) -> TokenTable:
     """Read what `write_table` wrote; raises BundleError for anything else."""
     try:
-        size_of(file)
-        content = file.read_bytes()
+        content = bytes_of(file)
     except OSError as err:
         raise BundleError(f"{file}: cannot be read ({err.strerror or err})") from err
     try:
         (length,) = struct.unpack_from("<Q", content)
         if length > _MOST_HEADER:
             raise ValueError(f"a header of {length} bytes")
-        about = json.loads(content[8 : 8 + length])
+        about = json.loads(bytes(content[8 : 8 + length]))
         data = memoryview(content)[8 + length :]
         codes, scales = _part(about, data, "codes", "I8", np.int8, 2), _part(about, data, "scales", "F32", "<f4", 1)
         if len(codes) != len(scales) or not codes.size or not np.isfinite(scales).all():

@@ -31,6 +31,7 @@ CHUNK = 4096  # texts; enough for batches of one length, and 6 MB of vectors of 
 class Encoder:
     """A bundle, or an ONNX folder made by others, opened for use.
 
+    A bundle may be its folder or the one file that `pack` writes, which is mapped into memory as it is.
     `folder` may also be the id of a bundle on the Hugging Face hub, `owner/name`: what the variant needs of it is
     fetched into the hub's cache, of the branch, tag or commit `revision`. A folder of that name goes first, and nothing
     is fetched where there is one. `variant` is `auto` (the fastest one for the device that verification let pass),

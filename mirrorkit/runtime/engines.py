@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats.bundle import TOKENIZER, is_bundle, read_bundle
+from mirrorkit.formats.packed import is_packed
 from mirrorkit.paths import local_path
 from mirrorkit.runtime.encoding import Encoding
 from mirrorkit.runtime.opening import Opened, open_folder, open_for_engine, plain_instead
@@ -94,6 +95,8 @@ def open_encoding(folder: str | Path, how: How) -> Encoding:
     if how.openvino is not None:
         return _open_openvino(folder, how, how.openvino)
     tensorrt = how.tensorrt
+    if tensorrt is not None and is_packed(local_path(folder)):
+        raise BundleError(f"{folder}: TensorRT needs a bundle's folder; mirrorkit unpack makes one")
     if tensorrt is not None and tensorrt.engine is not None:
         from mirrorkit.runtime.tensorrt.session import open_engine
 
@@ -124,6 +127,8 @@ def _open_openvino(folder: str | Path, how: How, precision: Precision) -> Encodi
     place = local_path(folder)
     if place.is_dir() and not is_bundle(place):
         raise BundleError(f"{folder}: is not a bundle, and OpenVINO runs only bundles here; mirrorkit export makes one")
+    if is_packed(place):
+        raise BundleError(f"{folder}: OpenVINO needs a bundle's folder; mirrorkit unpack makes one")
     opened = open_folder(folder, how.variant, how.chooser, verify=how.verify)
     session = open_graph(opened, how.device, precision, how.threads)
     return Encoding(replace(opened, variant=precision.variant), session, how.long)

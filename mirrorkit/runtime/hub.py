@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats.bundle import GOLDEN, MANIFEST, TOKENIZER, Bundle, is_bundle, read_bundle
+from mirrorkit.formats.packed import is_packed
 from mirrorkit.paths import local_path
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+")  # of a model of somebody's
@@ -53,6 +54,8 @@ def open_bundle(name: str | Path, *, revision: str | None = None) -> Bundle:
     _refuse_revision(name, revision)
     folder = local_path(name)
     if not is_bundle(folder):
+        if is_packed(folder):
+            raise BundleError(f"{name}: a folder is needed here; mirrorkit unpack {folder.name} -o BUNDLE makes one")
         what = "is a file" if folder.is_file() else f"no {MANIFEST} in it" if folder.exists() else "no such folder"
         raise BundleError(f"{name}: {what}; give a bundle's folder, as mirrorkit export writes it, or its hub id")
     return read_bundle(folder)

@@ -11,6 +11,7 @@ from mirrorkit.formats.bundle import TOKENIZER, Bundle, Graph, Precision, Varian
 from mirrorkit.formats.fields import Ranges
 from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.onnx_paths import check_graph_paths
+from mirrorkit.formats.packed import content, is_packed
 from mirrorkit.formats.usage import Usage
 from mirrorkit.paths import local_path
 from mirrorkit.text.tokenizer import Tokenizer
@@ -42,12 +43,14 @@ class Opened:
 
 
 def open_folder(name: str | Path, variant: str, device: str, *, verify: bool) -> Opened:
-    """Read a bundle or a foreign folder and choose a variant; nothing is fetched.
+    """Read a bundle, a packed one too, or a foreign folder and choose a variant; nothing is fetched.
 
     `device` is `cpu`, `cuda`, `tensorrt` for ONNX Runtime's provider of that name, or `openvino`. Raises BundleError
     for a folder that cannot be used, ConfigError for a variant that it lacks.
     """
     folder = _folder(name)
+    if is_packed(folder):
+        return choose_variant(read_bundle(folder, packed=True), variant, device, verify=verify)
     if is_bundle(folder):
         return choose_variant(read_bundle(folder), variant, device, verify=verify)
     return _open_foreign(folder, variant)
@@ -144,8 +147,10 @@ def open_for_engine(bundle: Bundle, engine: Path, max_length: int, *, verify: bo
 
 def tokenizer_of(bundle: Bundle, max_length: int | None = None) -> Tokenizer:
     """Return the tokenizer of a bundle, which cuts at the bundle's own length unless another is given."""
-    side = bundle.usage.truncation_side
-    return Tokenizer(bundle.path(TOKENIZER), max_length or bundle.max_length, truncation_side=side)
+    side, file = bundle.usage.truncation_side, bundle.path(TOKENIZER)
+    packed = content(file)
+    whole = None if packed is None else bytes(packed)
+    return Tokenizer(file, max_length or bundle.max_length, content=whole, truncation_side=side)
 
 
 def unpooled(bundle: Bundle) -> int:
@@ -159,9 +164,11 @@ def _folder(name: str | Path) -> Path:
         from mirrorkit.publish import repair
 
         repair(folder)
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "no such folder"
-        raise BundleError(f"{name}: {what}; give the folder of a bundle, or its id on the Hugging Face hub")
+    if not folder.is_dir() and not is_packed(folder):
+        what = "is a file that mirrorkit pack did not write" if folder.exists() else "no such folder"
+        raise BundleError(
+            f"{name}: {what}; give the folder of a bundle, its file as mirrorkit pack writes it, or its hub id"
+        )
     return folder
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mirrorkit.errors import BundleError, ConfigError, MirrorkitError, first_line
 from mirrorkit.extras import require
-from mirrorkit.formats.onnx_paths import check_graph_paths
+from mirrorkit.formats.onnx_paths import check_graph_paths, packed_weights
+from mirrorkit.formats.packed import content, packed_in
 from mirrorkit.machine.cores import default_threads
 
 if TYPE_CHECKING:
@@ -66,14 +67,42 @@ def _options(ort: ModuleType, threads: int) -> Any:
 def _start(ort: ModuleType, source: Path | bytes, options: Any, providers: list[Any]) -> Any:
     """Make the session. Left to fall back to the CPU, ONNX Runtime would print that on stdout and go on."""
     data = check_graph_paths(source)
+    where: str | bytes = source if isinstance(source, bytes) else str(source)
+    packed = None if isinstance(source, bytes) else packed_in(source)
+    kept: tuple[memoryview, ...] = ()
+    if packed is not None:
+        assert isinstance(source, Path)
+        where, kept = _from_memory(ort, source, options)
+        data = (packed[0],)
     try:
-        where = source if isinstance(source, bytes) else str(source)
         handle = ort.InferenceSession(where, options, providers=providers, enable_fallback=0)
     except Exception as err:  # ONNX Runtime's own types have no common base
         name = "a graph in memory" if isinstance(source, bytes) else source
         raise BundleError(f"{name}: cannot be opened by ONNX Runtime {ort.__version__} ({first_line(err)})") from err
     _LIVE[handle] = data
+    if packed is not None:
+        handle.kept_by_mirrorkit = kept  # mapped for as long as the session lives
+        handle._model_bytes = None  # a copy of the whole graph that it would keep for a fallback, which it has not
     return handle
+
+
+def _from_memory(ort: ModuleType, graph: Path, options: Any) -> tuple[bytes, tuple[memoryview, ...]]:
+    """Hand over the weights of a graph inside a packed bundle; return the graph, and what has to stay mapped."""
+    found = content(graph)
+    assert found is not None
+    # Whatever the bytes are like: ONNX Runtime's own format is not looked through here.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    weights = packed_weights(graph)
+    if weights:
+        add = getattr(options, "add_external_initializers_from_files_in_memory", None)
+        if add is None:
+            raise BundleError(
+                f"{graph}: has weights in another file, which ONNX Runtime {ort.__version__} cannot take from memory; "
+                "upgrade onnxruntime, or make a folder of it: mirrorkit unpack"
+            )
+        files = list(weights.values())
+        add(list(weights), files, [len(file) for file in files])
+    return bytes(found), tuple(weights.values())
 
 
 def data_files(handle: Any) -> tuple[Path, ...]:

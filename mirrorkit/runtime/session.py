@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mirrorkit.errors import BundleError, ConfigError, first_line
+from mirrorkit.formats.packed import packed_in
 from mirrorkit.machine.cores import default_threads
 from mirrorkit.runtime.ort import check_device, data_files, open_for_batches
 from mirrorkit.runtime.runner import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS
@@ -215,7 +216,8 @@ def stamp(file: Path) -> tuple[int, ...] | None:
     try:
         about = file.stat()
     except OSError:
-        return None
+        packed = packed_in(file)
+        return None if packed is None else stamp(packed[0])
     return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
 
 

@@ -50,18 +50,30 @@ class Tokenized:
 class Tokenizer:
     """A tokenizer.json, cut at `max_length` tokens (special ones included), without padding.
 
+    `content` is what the file holds where it cannot be read by its path.
+
     Set up once and not changed after, so that threads can share it.
     """
 
     def __init__(
-        self, file: Path, max_length: int, *, lower_case: bool = False, truncation_side: str = "right"
+        self,
+        file: Path,
+        max_length: int,
+        *,
+        content: bytes | None = None,
+        lower_case: bool = False,
+        truncation_side: str = "right",
     ) -> None:
         import tokenizers
 
-        if not file.is_file():
+        if content is None and not file.is_file():
             raise BundleError(f"{file.parent}: {file.name} is missing")
         with foreign(BundleError, f"{file}: cannot be used as a tokenizer"), without_panic_messages():
-            backend: Any = tokenizers.Tokenizer.from_file(str(file))
+            backend: Any = (
+                tokenizers.Tokenizer.from_file(str(file))
+                if content is None
+                else tokenizers.Tokenizer.from_buffer(content)
+            )
             self._padding_id = (backend.padding or {}).get("pad_id")
             self.own_limit = (backend.truncation or {}).get("max_length")  # tokens, where the file names a limit
             backend.no_padding()

@@ -23,6 +23,7 @@ from mirrorkit.formats.bundle import (
 )
 from mirrorkit.formats.files import check_files_within, in_hub_cache
 from mirrorkit.formats.golden import Goldens, read_goldens
+from mirrorkit.formats.packed import is_packed
 from mirrorkit.formats.plain import plain
 from mirrorkit.paths import local_path
 from mirrorkit.runtime.engines import check_engine
@@ -80,7 +81,7 @@ def check(
     revision: str | None = None,
     engine: str = "onnxruntime",
 ) -> CheckResult:
-    """Check a bundle, or as far as that goes a folder that others made.
+    """Check a bundle, packed or not, or as far as that goes a folder that others made.
 
     A hub id is fetched whole, of the branch, tag or commit `revision`. `variants` limits the graphs that are run; all
     files are looked at anyway. What was left out of a bundle on purpose is a warning: graphs, weights and card; of a
@@ -95,9 +96,12 @@ def check(
     """
     check_engine(engine)
     path = local_path(folder_of(folder, "auto", "cpu", revision=revision, whole=True))
-    if not path.is_dir():
+    packed = is_packed(path)
+    if packed and engine != "onnxruntime":
+        raise BundleError(f"{folder}: `engine={engine}` needs a bundle's folder; mirrorkit unpack makes one")
+    if not path.is_dir() and not packed:
         raise BundleError(f"{folder}: {'is a file' if path.exists() else 'no such folder'}; give a bundle's folder")
-    if not is_bundle(path):
+    if not packed and not is_bundle(path):
         if engine != "onnxruntime":
             raise BundleError(f"{folder}: is not a bundle; `engine={engine}` runs only those")
         try:
@@ -109,7 +113,7 @@ def check(
         problems = (*found.problems, *consumers)
         return CheckResult(path, False, problems, found.figures, verdicts(consumers))
     try:
-        bundle = read_bundle(path)
+        bundle = read_bundle(path, packed=True)
     except BundleError as err:
         return CheckResult(path, True, (Problem(Stage.MANIFEST, str(err)),), {}, {})
     return _check(bundle, variants, engine)
@@ -140,6 +144,10 @@ def _check(bundle: Bundle, wanted: Sequence[str] | None, engine: str) -> CheckRe
     if not bundle.variants:
         what = f"no variants{' here: all were left out' if bundle.absent else ''}"
         problems.append(Problem(Stage.MANIFEST, what, where=MANIFEST))
+    if is_packed(bundle.folder):
+        what = "packed in one file, which other libraries do not read; mirrorkit unpack makes a folder of it"
+        note = Problem(Stage.CONSUMERS, what, severity=Severity.NOTE)
+        return CheckResult(bundle.folder, True, (*problems, note), figures, {})
     consumers = lint(
         Contents(
             bundle.folder,
@@ -193,6 +201,8 @@ def _check_files(bundle: Bundle) -> tuple[list[Problem], set[str]]:
 
 def _spare(bundle: Bundle) -> set[str]:
     """Return the files that a bundle may be without, as far as mirrorkit's runtimes go."""
+    if is_packed(bundle.folder):
+        return set()
     if in_hub_cache(bundle.folder):  # whoever fetched it took what was asked for
         return set(bundle.files) - {TOKENIZER}
     graphs = {name for variant in bundle.absent.values() for name in (variant.file, *variant.data_files)}
@@ -256,7 +266,7 @@ def _check_variant(bundle: Bundle, variant: Variant, goldens: Goldens, problems:
         data_files=tuple(bundle.path(name) for name in data),
         min_texts=FEWEST,
         judged=WITHOUT_RANKS,
-        with_onnx=find_spec("onnx") is not None,
+        with_onnx=find_spec("onnx") is not None and not is_packed(bundle.folder),
     )
     problems += [replace(problem, where=variant.name) for problem in verified.problems]
     return verified

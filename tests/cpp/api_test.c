@@ -40,6 +40,7 @@ static void test_create(const char *bundle) {
   FAILS(mirrorkit_create("no such folder", &params, &encoder), MIRRORKIT_NOT_FOUND);
   FAILS(mirrorkit_create("\xff\xfe", &params, &encoder), MIRRORKIT_INVALID_ARGUMENT);
   FAILS(mirrorkit_create("/", &params, &encoder), MIRRORKIT_NOT_FOUND);
+  FAILS(mirrorkit_create("/dev/null", &params, &encoder), MIRRORKIT_BAD_BUNDLE);
 
   mirrorkit_params wrong = params;
   wrong.variant = "no-such-variant";
@@ -56,9 +57,6 @@ static void test_create(const char *bundle) {
   FAILS(mirrorkit_create(bundle, &wrong, &encoder), MIRRORKIT_NOT_FOUND);
   wrong = params;
   wrong.threads = -1;
-  FAILS(mirrorkit_create(bundle, &wrong, &encoder), MIRRORKIT_INVALID_ARGUMENT);
-  wrong = params;
-  wrong.batch_tokens = 0;
   FAILS(mirrorkit_create(bundle, &wrong, &encoder), MIRRORKIT_INVALID_ARGUMENT);
   wrong = params;
   wrong.size = 1;
@@ -81,8 +79,13 @@ static void test_null(void) {
   CHECK(strcmp(mirrorkit_similarity_name(NULL), "") == 0);
   FAILS(mirrorkit_encode_with(NULL, NULL, &text, NULL, 1, vector, 1), MIRRORKIT_INVALID_ARGUMENT);
   FAILS(mirrorkit_similarity(NULL, vector, 1, vector, 1, 1, vector), MIRRORKIT_INVALID_ARGUMENT);
-  FAILS(mirrorkit_token_counts(NULL, &text, NULL, 1, &count), MIRRORKIT_INVALID_ARGUMENT);
-  FAILS(mirrorkit_token_ids(NULL, text, 1, NULL, 0, &count), MIRRORKIT_INVALID_ARGUMENT);
+  FAILS(mirrorkit_token_counts(NULL, NULL, &text, NULL, 1, &count), MIRRORKIT_INVALID_ARGUMENT);
+  FAILS(mirrorkit_token_ids(NULL, NULL, text, 1, NULL, 0, &count), MIRRORKIT_INVALID_ARGUMENT);
+  FAILS(mirrorkit_encode_ids(NULL, NULL, NULL, NULL, 0, NULL, 0), MIRRORKIT_INVALID_ARGUMENT);
+  FAILS(mirrorkit_read(NULL, "tokenizer.json", NULL, 0, &count), MIRRORKIT_INVALID_ARGUMENT);
+  mirrorkit_encoder *encoder = NULL;
+  FAILS(mirrorkit_create_from_memory(NULL, NULL, NULL, 1, NULL, &encoder), MIRRORKIT_INVALID_ARGUMENT);
+  FAILS(mirrorkit_create_from_reader(NULL, NULL, &encoder), MIRRORKIT_INVALID_ARGUMENT);
 }
 
 static void test_encode(const mirrorkit_encoder *encoder) {
@@ -139,19 +142,19 @@ static void test_tokens(const mirrorkit_encoder *encoder) {
   size_t count = 0, counts[2];
   const char *texts[] = {"a b", "a\0b"};
   const size_t lengths[] = {3, 3};
-  CHECK(mirrorkit_token_ids(encoder, "a b", 3, ids, 16, &count) == MIRRORKIT_OK);
+  CHECK(mirrorkit_token_ids(encoder, NULL, "a b", 3, ids, 16, &count) == MIRRORKIT_OK);
   CHECK(count == 4); /* with the two special ones */
-  CHECK(mirrorkit_token_counts(encoder, texts, lengths, 2, counts) == MIRRORKIT_OK);
+  CHECK(mirrorkit_token_counts(encoder, NULL, texts, lengths, 2, counts) == MIRRORKIT_OK);
   CHECK(counts[0] == 4 && counts[1] == 3); /* a zero byte inside is dropped as any control character is */
-  CHECK(mirrorkit_token_ids(encoder, "a\0b", 3, ids, 16, &count) == MIRRORKIT_OK);
-  CHECK(mirrorkit_token_ids(encoder, "ab", 2, more, 16, &counts[0]) == MIRRORKIT_OK);
+  CHECK(mirrorkit_token_ids(encoder, NULL, "a\0b", 3, ids, 16, &count) == MIRRORKIT_OK);
+  CHECK(mirrorkit_token_ids(encoder, NULL, "ab", 2, more, 16, &counts[0]) == MIRRORKIT_OK);
   CHECK(count == counts[0] && memcmp(ids, more, count * sizeof ids[0]) == 0);
-  FAILS(mirrorkit_token_ids(encoder, "a b", 3, ids, 3, &count), MIRRORKIT_BUFFER_TOO_SMALL);
+  FAILS(mirrorkit_token_ids(encoder, NULL, "a b", 3, ids, 3, &count), MIRRORKIT_BUFFER_TOO_SMALL);
   CHECK(count == 4);
-  FAILS(mirrorkit_token_ids(encoder, "a b", 3, NULL, 0, &count), MIRRORKIT_BUFFER_TOO_SMALL);
-  FAILS(mirrorkit_token_ids(encoder, "a b", 3, NULL, 3, &count), MIRRORKIT_INVALID_ARGUMENT);
-  FAILS(mirrorkit_token_ids(encoder, NULL, 3, ids, 16, &count), MIRRORKIT_INVALID_ARGUMENT);
-  FAILS(mirrorkit_token_ids(encoder, "a b", 3, ids, 16, NULL), MIRRORKIT_INVALID_ARGUMENT);
+  FAILS(mirrorkit_token_ids(encoder, NULL, "a b", 3, NULL, 0, &count), MIRRORKIT_BUFFER_TOO_SMALL);
+  FAILS(mirrorkit_token_ids(encoder, NULL, "a b", 3, NULL, 3, &count), MIRRORKIT_INVALID_ARGUMENT);
+  FAILS(mirrorkit_token_ids(encoder, NULL, NULL, 3, ids, 16, &count), MIRRORKIT_INVALID_ARGUMENT);
+  FAILS(mirrorkit_token_ids(encoder, NULL, "a b", 3, ids, 16, NULL), MIRRORKIT_INVALID_ARGUMENT);
 
   char *text = malloc(big + 1);
   if (text == NULL) exit(2);
@@ -160,11 +163,11 @@ static void test_tokens(const mirrorkit_encoder *encoder) {
   for (const char *fill = "a "; *fill != '\0'; ++fill) {
     memset(text, *fill, big);
     text[big] = '\0';
-    CHECK(mirrorkit_token_counts(encoder, &held, &size, 1, counts) == MIRRORKIT_OK);
+    CHECK(mirrorkit_token_counts(encoder, NULL, &held, &size, 1, counts) == MIRRORKIT_OK);
     CHECK(counts[0] <= longest);
   }
   for (size_t i = 0; i < big; i += 2) text[i] = 'b';
-  CHECK(mirrorkit_token_counts(encoder, &held, NULL, 1, counts) == MIRRORKIT_OK);
+  CHECK(mirrorkit_token_counts(encoder, NULL, &held, NULL, 1, counts) == MIRRORKIT_OK);
   CHECK(counts[0] == longest);
   free(text);
 }

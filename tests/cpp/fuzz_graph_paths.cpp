@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 
 #include "error.hpp"
 #include "graph_paths.hpp"
@@ -31,6 +32,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     mk::check_graph_paths(graph);
   } catch (const mk::Error& error) {
     if (std::string(error.what()).size() > 1000) std::abort();  // it may quote the graph, but not all of it
+  }
+  try {  // the same in memory, where it must be as safe
+    const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+    for (const std::string& location : mk::graph_locations(bytes, "graph")) {
+      if (location.find("_ORT_MEM_ADDR_") != std::string::npos) std::abort();
+    }
+  } catch (const mk::Error& error) {
+    if (std::string(error.what()).size() > 1000) std::abort();
   }
   return 0;
 }

@@ -16,8 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::ofstream(folder / "mirrorkit.json", std::ios::binary)
       .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
   try {
-    const mk::Bundle bundle(folder.string());
-    const auto path = bundle.checked(bundle.choose("auto").file, true);
+    const mk::Bundle bundle(mk::open_files(folder.string()));
+    const auto path = bundle.checked(bundle.choose("auto").file, true).path;
     const auto relative = std::filesystem::canonical(path).lexically_relative(std::filesystem::canonical(folder));
     if (*relative.begin() == "..") std::abort();
   } catch (const mk::Error&) {

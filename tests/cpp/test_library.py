@@ -63,6 +63,7 @@ def test_check_passes_and_finds_what_differs(built: Path, bundle: Path, environm
     lines[2]["embedding"][5] += 1e-3
     lines[3]["input_ids"][1] += 1
     golden.write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    _record(bundle)
     done = run([cli, "check", bundle, "--threads", "1"], env=environment)
     assert done.returncode == 1
     assert b"token ids: 1 differ" in done.stdout
@@ -75,6 +76,7 @@ def test_check_judges_int8_as_the_exporter_does(built: Path, bundle: Path, envir
     lines = [json.loads(line) for line in golden.read_text(encoding="utf-8").splitlines()]
     lines[repeated]["embedding"] = [-value for value in lines[repeated]["embedding"]]  # as far off as can be
     golden.write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    _record(bundle)
     assert run([cli, "check", bundle, "--threads", "1"], env=environment).returncode == 1
     variants = json.loads((bundle / "mirrorkit.json").read_text(encoding="utf-8"))["variants"]
     _edit(bundle, variants={"int8": {**variants["fp32"], "precision": "int8"}}, preference={"cpu": ["int8"]})
@@ -83,6 +85,7 @@ def test_check_judges_int8_as_the_exporter_does(built: Path, bundle: Path, envir
     assert "not judged: 1 texts" in out
     lines[2]["embedding"] = [-value for value in lines[2]["embedding"]]
     golden.write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    _record(bundle)
     assert run([cli, "check", bundle, "--threads", "1"], env=environment).returncode == 1
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import struct
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from mirrorkit import pack
 from tests.bundles import bundle_of
 from tests.cpp.building import build, framed, onnxruntime_library, succeed
 from tests.cpp.families import FAMILIES
 from tests.cpp.patterns import PUBLISHED, REFUSED, SYNTAX
 from tests.cpp.strings import AWKWARD, fuzz
+from tests.packing import SPOILT, archive
 
 pytestmark = pytest.mark.cpp
 
 STRINGS = 3_000  # for each tokenizer; the sanitizers make it ten times slower
 TEXT_RUNS, FILE_RUNS, MANIFEST_RUNS, GRAPH_RUNS = 100_000, 20_000, 5_000, 10_000  # inputs that libFuzzer tries
 REGEX_RUNS = 50_000
+PACKED_RUNS, MEMORY_RUNS = 5_000, 1_000
 SEED = 7
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -58,6 +63,14 @@ def test_no_memory_error_or_leak(
     env = {"LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0", "ASAN_OPTIONS": "detect_leaks=1"}
     for program in ("api_test", "threads_test"):
         assert succeed([built / "tests" / program, bundle, onnxruntime_library()], env=env) == b"ok\n"
+    pack(bundle, tmp_path / "encoder.mkit")
+    sources: list[str | Path] = [bundle, tmp_path / "encoder.mkit", onnxruntime_library(), "fp32"]
+    assert succeed([built / "tests" / "sources_test", *sources], env=env) == b"ok\n"
+    spoilt = []
+    for number, spoil in enumerate(SPOILT.values()):
+        spoilt.append(tmp_path / f"{number}.mkit")
+        spoilt[-1].write_bytes(spoil((tmp_path / "encoder.mkit").read_bytes()))
+    assert succeed([built / "tests" / "verdicts", *spoilt], env=env).count(b"\0") == len(SPOILT)
     data = framed([*AWKWARD, *fuzz(STRINGS, SEED)])
     for tokenizer in tokenizers:
         assert len(succeed([built / "tests" / "token_ids", tokenizer, "64"], data=data, env=env)) > STRINGS
@@ -67,11 +80,13 @@ def test_no_memory_error_or_leak(
 def test_no_data_race(bundle: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
     built = build("tsan", tmp_path_factory)
     suppressions = tmp_path / "races"
-    # ONNX Runtime is not instrumented: its locks are not seen, but some of its unlocks are. The library itself has no
-    # mutex to misuse.
+    # ONNX Runtime is not instrumented: its locks are not seen, but some of its unlocks are.
     suppressions.write_text("called_from_lib:libonnxruntime.so\n", encoding="utf-8")
     env = {"TSAN_OPTIONS": f"suppressions={suppressions}:halt_on_error=1:report_mutex_bugs=0"}
     assert succeed([built / "tests" / "threads_test", bundle, onnxruntime_library()], env=env) == b"ok\n"
+    pack(bundle, tmp_path / "encoder.mkit")
+    sources: list[str | Path] = [bundle, tmp_path / "encoder.mkit", onnxruntime_library(), "fp32"]
+    assert succeed([built / "tests" / "sources_test", *sources], env=env) == b"ok\n"
 
 
 def test_fuzzed_texts(tokenizers: list[Path], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
@@ -128,3 +143,40 @@ def test_fuzzed_graphs(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path)
     corpus = unpacked("graphs", tmp_path / "corpus")
     fuzzer = built / "tests" / "fuzz_graph_paths"
     succeed([fuzzer, f"-runs={GRAPH_RUNS}", f"-seed={SEED}", "-max_len=1000", corpus], env={"TMPDIR": str(tmp_path)})
+
+
+def small_bundle(bundle: Path) -> dict[str, bytes]:
+    """Return the files of a bundle that is sound and small: few words, and bytes that are no graph."""
+    value = json.loads((bundle / "tokenizer.json").read_text(encoding="utf-8"))
+    value["model"]["vocab"] = dict(list(value["model"]["vocab"].items())[:40])
+    value["added_tokens"] = [token for token in value["added_tokens"] if token["content"] in value["model"]["vocab"]]
+    files = {"tokenizer.json": json.dumps(value).encode(), "onnx/model.onnx": b"no graph", "golden.jsonl": b"{}"}
+    manifest = json.loads((bundle / "mirrorkit.json").read_text(encoding="utf-8"))
+    manifest["scalar_ranges"] = None
+    manifest["files"] = {
+        name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()
+    }
+    return {"mirrorkit.json": json.dumps(manifest).encode(), **files}
+
+
+def test_fuzzed_packed_bundles(bundle: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    built = build("fuzz", tmp_path_factory, "clang++")
+    small = small_bundle(bundle)
+    whole = archive([(name.encode(), data) for name, data in small.items()])
+    (tmp_path / "whole").write_bytes(whole)
+    (tmp_path / "tiny").write_bytes(archive([(b"mirrorkit.json", b"{}"), (b"a/b", b"text")]))
+    for number, spoil in enumerate(SPOILT.values()):
+        (tmp_path / str(number)).write_bytes(spoil(whole))
+    fuzzer = built / "tests" / "fuzz_packed"
+    succeed([fuzzer, f"-runs={PACKED_RUNS}", f"-seed={SEED}", f"-max_len={len(whole) + 100}", tmp_path])
+
+
+def test_fuzzed_bundles_in_memory(bundle: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    built = build("fuzz", tmp_path_factory, "clang++")
+    small = list(small_bundle(bundle).values())
+    for number, order in enumerate((small, small[:2], small[1:], [*small, small[0]])):
+        names = [small.index(data) for data in order]
+        framed_files = (struct.pack("<BH", name, len(data)) + data for name, data in zip(names, order, strict=True))
+        (tmp_path / str(number)).write_bytes(b"".join(framed_files))
+    fuzzer = built / "tests" / "fuzz_memory"
+    succeed([fuzzer, f"-runs={MEMORY_RUNS}", f"-seed={SEED}", "-max_len=20000", tmp_path])

@@ -58,6 +58,8 @@ class Options(ctypes.Structure):
         ("prompt_name", ctypes.c_char_p),
         ("truncate_dim", ctypes.c_int32),
         ("normalize", ctypes.c_int32),
+        ("abort", ctypes.c_void_p),
+        ("cut", ctypes.c_void_p),
     )
 
 
@@ -69,7 +71,6 @@ class Library:
         self.c = ctypes.CDLL(str(file))
         for name in ("last_error", "similarity_name"):
             getattr(self.c, f"mirrorkit_{name}").restype = ctypes.c_char_p
-        self.c.mirrorkit_default_options.restype = Options
         self.handle = ctypes.c_void_p()
         assert self.c.mirrorkit_create(str(bundle).encode(), None, ctypes.byref(self.handle)) == 0, self.error()
 
@@ -77,7 +78,7 @@ class Library:
         return str(self.c.mirrorkit_last_error().decode())
 
     def encode(self, texts: list[str], **asked: Any) -> Any:
-        options = self.c.mirrorkit_default_options()
+        options = Options(size=ctypes.sizeof(Options))
         for key, value in asked.items():
             setattr(options, key, value.encode() if isinstance(value, str) else value)
         raw = (ctypes.c_char_p * len(texts))(*(text.encode() for text in texts))

@@ -1,5 +1,5 @@
-// verdicts PATH...: for each folder's mirrorkit.json, or each graph, what was
-// wrong with it, or nothing, and a zero.
+// verdicts PATH...: for each folder's mirrorkit.json, packed bundle, or graph (.onnx, .ort), what was wrong with it, or
+// nothing, and a zero.
 #include <filesystem>
 #include <iostream>
 
@@ -10,10 +10,11 @@
 int main(int count, char **paths) {
   for (int i = 1; i < count; ++i) {
     try {
-      if (std::filesystem::is_directory(paths[i])) {
-        const mk::Bundle bundle(paths[i]);
-      } else {
+      const std::string extension = std::filesystem::path(paths[i]).extension().string();
+      if (extension == ".onnx" || extension == ".ort") {
         mk::check_graph_paths(paths[i]);
+      } else {
+        const mk::Bundle bundle(mk::open_files(paths[i]));
       }
     } catch (const mk::Error &error) {
       std::cout << error.what();

@@ -39,7 +39,7 @@ int bench(const Arguments& arguments) {
   const mirrorkit::Encoder encoder(arguments.bundle, arguments.params);
   const int rounds = std::max(arguments.repeat, 1);
   std::vector<std::string> texts;
-  for (const Golden& golden : read_golden(arguments.bundle, {})) texts.push_back(golden.text);
+  for (const Golden& golden : read_golden(encoder)) texts.push_back(golden.text);
   std::printf("%s: %zu texts, best of %d rounds, ONNX Runtime %s\n", encoder.variant().c_str(), texts.size(), rounds,
               encoder.onnxruntime_version().c_str());
   std::size_t tokens = 0;

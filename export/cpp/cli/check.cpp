@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "commands.hpp"
 
@@ -20,10 +20,8 @@ double default_cosine(const std::string& variant) {
   return variant == "int4" ? int4_cosine : int8_cosine;
 }
 
-// A model of its own, whose golden vectors are those of its own table.
-constexpr const char* of_its_own = "static";
-
-bool is_exact(const std::string& variant) { return variant.rfind("fp32", 0) == 0 || variant == of_its_own; }
+// Whether the exporter judges a variant by its largest difference: static is a model of its own, with goldens of its own.
+bool is_exact(const std::string& variant) { return variant.rfind("fp32", 0) == 0 || variant == "static"; }
 
 // Whether the exporter judges a variant by this text: the integer ones are not judged by texts that say one token over
 // and over, for which the model itself is unstable.
@@ -64,9 +62,10 @@ double mean_length(const std::vector<Golden>& all) {
 
 }  // namespace
 
-std::vector<Golden> read_golden(const std::string& bundle, const std::string& variant) {
-  const std::string path = bundle + (variant == of_its_own ? "/golden_static.jsonl" : "/golden.jsonl");
-  std::ifstream stream(path);
+std::vector<Golden> read_golden(const mirrorkit::Encoder& encoder) {
+  const auto manifest = nlohmann::json::parse(encoder.read("mirrorkit.json"));  // which opening it has found to be sound
+  const std::string path = manifest["variants"][encoder.variant()].value("golden", "golden.jsonl");
+  std::istringstream stream(encoder.read(path));
   std::vector<Golden> all;
   for (std::string line; std::getline(stream, line);) {
     try {
@@ -77,7 +76,7 @@ std::vector<Golden> read_golden(const std::string& bundle, const std::string& va
       throw std::runtime_error(path + ": line " + std::to_string(all.size() + 1) + ": " + error.what());
     }
   }
-  if (all.empty()) throw std::runtime_error(path + ": missing or empty");
+  if (all.empty()) throw std::runtime_error(path + ": is empty");
   return all;
 }
 
@@ -85,13 +84,15 @@ int check(const Arguments& arguments) {
   mirrorkit::Params params = arguments.params;
   params.options = {};  // the goldens are of the bundle as it is
   const mirrorkit::Encoder encoder(arguments.bundle, params);
-  const std::vector<Golden> all = read_golden(arguments.bundle, encoder.variant());
+  const std::vector<Golden> all = read_golden(encoder);
   std::vector<std::string> texts;
   std::size_t wrong_ids = 0;
   for (const Golden& golden : all) {
     texts.push_back(golden.text);
-    if (golden.vector.size() != encoder.dim())
-      throw std::runtime_error("golden.jsonl: a vector is not of " + std::to_string(encoder.dim()));
+    if (golden.vector.size() != encoder.dim()) {
+      throw std::runtime_error("the golden texts of " + encoder.variant() + ": a vector is not of " +
+                               std::to_string(encoder.dim()) + " numbers");
+    }
     if (encoder.token_ids(golden.text) == golden.ids) continue;
     if (wrong_ids++ == 0) std::printf("token ids differ first in: %s\n", golden.text.c_str());
   }

@@ -36,6 +36,7 @@ struct Golden {
   std::vector<float> vector;
 };
 
-std::vector<Golden> read_golden(const std::string& bundle, const std::string& variant);
+// Reads the golden texts of the encoder's variant.
+std::vector<Golden> read_golden(const mirrorkit::Encoder& encoder);
 
 }  // namespace cli

@@ -1,40 +1,40 @@
 #include "bundle.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
-#include <system_error>
+#include <utility>
 
 #include "error.hpp"
 #include "fields.hpp"
-#include "sha256.hpp"
-#include "unicode.hpp"
-#include "within.hpp"
-
-namespace fs = std::filesystem;
 
 namespace mk {
 namespace {
 
 constexpr const char* manifest_name = "mirrorkit.json";
 constexpr std::int64_t schema_version = 3;
-constexpr std::uintmax_t largest_text_file = std::uintmax_t{1} << 28;  // as in Python
-// of bundles that were written before they told it: PREFERENCE of mirrorkit/formats/bundle.py
-constexpr const char* usual_preference[] = {"int8-fused", "int8", "fp32-fused", "fp32", "fp16", "int4"};
+// of devices of which a bundle does not tell: PREFERENCE of mirrorkit/formats/bundle.py
+const std::pair<const char*, std::vector<std::string>> usual_preference[] = {
+    {"cpu", {"int8-fused", "int8", "fp32-fused", "fp32", "fp16", "int4"}},
+    {"cuda", {"fp16", "fp32-fused", "fp32", "int8-fused", "int8", "int4"}},
+    {"tensorrt", {"fp16", "fp32"}},
+};
 
 }  // namespace
 
-Bundle::Bundle(const std::string& folder) {
-  if (!unicode::is_valid_utf8(folder)) throw Error(Status::invalid_argument, "folder: not valid UTF-8");
-  folder_ = fs::u8path(folder);
-  manifest_ = (folder_ / manifest_name).string();
-  std::error_code error;
-  if (!fs::is_directory(folder_, error)) throw Error(Status::not_found, folder + ": no such folder");
-  if (!fs::is_regular_file(folder_ / manifest_name, error)) {
-    throw Error(Status::not_found,
-                folder + ": no " + manifest_name + " in it, so this is not a bundle; make one: mirrorkit export");
+Bundle::Bundle(std::unique_ptr<const Files> files) : files_(std::move(files)) {
+  const File manifest = find_manifest();
+  manifest_ = manifest.name;
+  read(parse_json(manifest.text(), manifest_));
+}
+
+File Bundle::find_manifest() const {
+  files_->check_path(manifest_name);  // it may be a link
+  try {
+    return files_->find(manifest_name);
+  } catch (const Error& error) {
+    if (error.status() != Status::not_found) throw;
+    throw Error(Status::not_found, files_->name() + ": no " + manifest_name +
+                                       " in it, so this is not a bundle; make one: mirrorkit export");
   }
-  read(parse_json(read_file(inside(manifest_name)), manifest_));
 }
 
 void Bundle::read(const Json& value) {
@@ -55,17 +55,17 @@ void Bundle::read(const Json& value) {
 }
 
 void Bundle::read_preference(const Json& value) {
-  if (!is_absent(value, "preference") && !is_absent(value["preference"], "cpu")) {
-    for (const Json& name : value["preference"]["cpu"]) preference_.push_back(name.get<std::string>());
-  } else {
-    preference_.assign(std::begin(usual_preference), std::end(usual_preference));
+  for (const auto& [device, names] : usual_preference) preference_[device] = names;
+  if (is_absent(value, "preference")) return;
+  for (auto item = value["preference"].begin(); item != value["preference"].end(); ++item) {
+    preference_[item.key()] = item->get<std::vector<std::string>>();
   }
 }
 
 void Bundle::read_files(const Json& value) {
   for (auto item = value.begin(); item != value.end(); ++item) {
-    inside(item.key());  // links too
-    files_.push_back({item.key(), string_field(*item, "sha256", manifest_), (*item)["bytes"].get<std::uintmax_t>()});
+    files_->check_path(item.key());  // links too
+    records_.push_back({item.key(), string_field(*item, "sha256", manifest_), (*item)["bytes"].get<std::uintmax_t>()});
   }
 }
 
@@ -84,8 +84,8 @@ const Variant* Bundle::find(std::string_view name) const {
   return found == variants_.end() ? nullptr : &*found;
 }
 
-const Variant& Bundle::choose(const std::string& wanted) const {
-  for (const std::string& name : preference_) {
+const Variant& Bundle::choose(const std::string& wanted, const std::string& device) const {
+  for (const std::string& name : preference_.count(device) > 0 ? preference_.at(device) : std::vector<std::string>()) {
     const Variant* variant = find(name);
     if (variant != nullptr && (wanted == "auto" || wanted == variant->precision)) return *variant;
   }
@@ -96,43 +96,23 @@ const Variant& Bundle::choose(const std::string& wanted) const {
   std::string names;
   for (const Variant& variant : variants_) names += (names.empty() ? "" : ", ") + variant.name;
   throw Error(Status::not_found,
-              "variant " + wanted + ": " + folder_.string() + " holds " + (names.empty() ? "none" : names));
+              "variant " + wanted + ": " + files_->name() + " holds " + (names.empty() ? "none" : names));
 }
 
-fs::path Bundle::inside(const std::string& relative) const {
-  if (!is_within(folder_, relative)) {
-    bad_bundle(folder_.string() + ": the path " + relative + " leads out of the bundle");
-  }
-  return folder_ / fs::u8path(relative);
-}
-
-fs::path Bundle::checked(const std::string& relative, bool verify) const {
-  const auto record = std::find_if(files_.begin(), files_.end(), [&](const Record& r) { return r.name == relative; });
-  if (record == files_.end()) bad_bundle(manifest_ + ": " + relative + " is not among its files");
-  const fs::path path = inside(relative);
-  std::error_code error;
-  if (!fs::is_regular_file(path, error))
-    throw Error(Status::not_found, folder_.string() + ": " + relative + " is missing");
-  const std::uintmax_t size = fs::file_size(path, error);
-  if (error || size != record->bytes) {
-    bad_bundle(path.string() + ": has " + std::to_string(size) + " bytes, " + manifest_name + " says " +
+File Bundle::checked(const std::string& relative, bool verify) const {
+  if (relative == manifest_name) return find_manifest();
+  const auto record =
+      std::find_if(records_.begin(), records_.end(), [&](const Record& r) { return r.name == relative; });
+  if (record == records_.end()) bad_bundle(manifest_ + ": " + relative + " is not among its files");
+  File file = files_->find(relative);
+  if (const std::uintmax_t size = file.size(); size != record->bytes) {
+    bad_bundle(file.name + ": has " + std::to_string(size) + " bytes, " + manifest_name + " says " +
                std::to_string(record->bytes));
   }
-  if (verify && sha256_of_file(path) != record->sha256) {
-    bad_bundle(path.string() + ": changed or damaged (its SHA-256 is not the one in " + manifest_name + ")");
+  if (verify && file.sha256() != record->sha256) {
+    bad_bundle(file.name + ": changed or damaged (its SHA-256 is not the one in " + manifest_name + ")");
   }
-  return path;
-}
-
-std::string read_file(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::error_code error;
-  const std::uintmax_t size = fs::file_size(file, error);
-  if (!stream || error || size > largest_text_file) throw Error(Status::not_found, file.string() + ": cannot be read");
-  std::string content(static_cast<std::size_t>(size), '\0');
-  stream.read(content.data(), static_cast<std::streamsize>(size));
-  content.resize(static_cast<std::size_t>(stream.gcount()));
-  return content;
+  return file;
 }
 
 }  // namespace mk

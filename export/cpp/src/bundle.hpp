@@ -1,12 +1,14 @@
-// mirrorkit.json: what a bundle holds. No path in it leads out of its folder.
+// mirrorkit.json: what a bundle holds, wherever its files are. No path in it leads out of its folder.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "files.hpp"
 #include "json.hpp"
 #include "usage.hpp"
 
@@ -23,20 +25,19 @@ struct Variant {
 class Bundle {
  public:
   // Reads the manifest; throws where it is missing, malformed, or of a newer release.
-  explicit Bundle(const std::string& folder);
+  explicit Bundle(std::unique_ptr<const Files> files);
 
+  const std::string& name() const { return files_->name(); }
   std::size_t max_length() const { return max_length_; }
   std::int64_t pad_id() const { return pad_id_; }
   const Usage& usage() const { return usage_; }
 
-  // Returns the best variant for "auto" or a precision, else the one of that name or file; throws naming those there
-  // are. Which is best mirrorkit.json says, in its field "preference".
-  const Variant& choose(const std::string& wanted) const;
+  // Returns the best variant for "auto" or a precision on a device (cpu, cuda, tensorrt), else the one of that name or
+  // file; throws naming those there are. Which is best mirrorkit.json says, in its field "preference".
+  const Variant& choose(const std::string& wanted, const std::string& device = "cpu") const;
 
-  // Returns the path of a recorded file after holding its size, and with `verify` its hash, against the record.
-  std::filesystem::path checked(const std::string& relative, bool verify) const;
-
-  const std::filesystem::path& folder() const { return folder_; }
+  // Returns a recorded file, or the manifest, after holding its size, and with `verify` its hash, against the record.
+  File checked(const std::string& relative, bool verify) const;
 
  private:
   struct Record {
@@ -50,19 +51,16 @@ class Bundle {
   void read_files(const Json& value);
   void read_preference(const Json& value);
   const Variant* find(std::string_view name) const;
-  std::filesystem::path inside(const std::string& relative) const;
+  File find_manifest() const;
 
-  std::filesystem::path folder_;
-  std::string manifest_;  // its path, for errors
+  std::unique_ptr<const Files> files_;
+  std::string manifest_;  // what errors call it
   std::size_t dim_ = 0, max_length_ = 0;
   std::int64_t pad_id_ = 0;
   Usage usage_;
   std::vector<Variant> variants_;
-  std::vector<std::string> preference_;  // names of variants for the CPU, the best first; some may not be there
-  std::vector<Record> files_;
+  std::map<std::string, std::vector<std::string>> preference_;  // names of variants, the best first, by device
+  std::vector<Record> records_;
 };
-
-// Returns the content of a file; throws where it cannot be read.
-std::string read_file(const std::filesystem::path& file);
 
 }  // namespace mk

@@ -19,8 +19,13 @@ namespace {
 constexpr const char* tokenizer_file = "tokenizer.json";
 
 Tokenizer read_tokenizer(const Bundle& bundle, bool verify) {
-  const auto path = bundle.checked(tokenizer_file, verify);
-  return Tokenizer(parse_json(read_file(path), path.string()), bundle.max_length(), bundle.usage().cuts_left);
+  const File file = bundle.checked(tokenizer_file, verify);
+  return Tokenizer(parse_json(file.text(), file.name), bundle.max_length(), bundle.usage().cuts_left);
+}
+
+// Returns whose order of variants counts.
+std::string device_of(const std::string& provider) {
+  return provider == "CUDA" ? "cuda" : provider == "TensorRT" ? "tensorrt" : "cpu";
 }
 
 // Opening leaves behind what parsing the vocabulary and the graph took, which the allocator would keep for good.
@@ -32,20 +37,33 @@ void give_memory_back() {
 
 }  // namespace
 
-Encoder::Encoder(const std::string& folder, Options options)
+// A call at work.
+struct Encoder::Work {
+  std::vector<std::vector<std::int32_t>> ids;
+  std::size_t unpooled;  // ids at the start of each text that are attended to and not pooled
+  std::size_t kept;      // numbers of a vector
+  bool normalize;
+  Abort* abort;
+};
+
+Encoder::Encoder(std::unique_ptr<const Files> files, Options options)
     : options_(std::move(options)),
-      bundle_(folder),
-      variant_(bundle_.choose(options_.variant)),
+      bundle_(std::move(files)),
+      variant_(bundle_.choose(options_.variant, device_of(options_.session.provider))),
       tokenizer_(read_tokenizer(bundle_, options_.verify)) {
   before(options_.call);  // a prompt that cannot be is better known now than at the first text
   give_memory_back();
   if (options_.tokenizer_only) return;
-  for (const std::string& file : variant_.data_files) bundle_.checked(file, options_.verify);
-  const auto graph = bundle_.checked(variant_.file, options_.verify);
-  const SessionOptions settings{options_.onnxruntime, options_.threads, options_.low_memory};
-  session_.emplace(graph, variant_.dim, settings, options_.log);
+  open_session();
   give_memory_back();
-  options_.log(LogLevel::info, folder + ": " + variant_.name + ", ONNX Runtime " + session_->version());
+  options_.log(LogLevel::info, bundle_.name() + ": " + variant_.name + ", ONNX Runtime " + session_->version());
+}
+
+void Encoder::open_session() {
+  Graph graph{variant_.file, {}, {}};
+  for (const std::string& name : variant_.data_files) graph.weights[name] = bundle_.checked(name, options_.verify);
+  graph.file = bundle_.checked(variant_.file, options_.verify);
+  session_.emplace(graph, variant_.dim, options_.session, options_.log);
 }
 
 std::size_t Encoder::dim(const Call& call) const {
@@ -58,29 +76,58 @@ std::string Encoder::before(const Call& call) const {
   return prompt;
 }
 
-std::vector<std::int32_t> Encoder::ids(std::string_view text, std::size_t index) const {
-  return ids(before(options_.call), text, index);
+std::vector<std::vector<std::int32_t>> Encoder::ids(const std::vector<std::string_view>& texts,
+                                                    const Call& call) const {
+  const std::string prompt = before(call);
+  std::vector<std::vector<std::int32_t>> all;
+  all.reserve(texts.size());
+  for (const std::string_view text : texts) {
+    const std::size_t index = all.size();
+    if (call.abort != nullptr) call.abort->check();
+    if (!unicode::is_valid_utf8(text)) {
+      throw Error(Status::invalid_argument, "texts[" + std::to_string(index) + "]: not valid UTF-8");
+    }
+    std::size_t* cut = call.cut != nullptr ? call.cut + index : nullptr;
+    all.push_back(prompt.empty() ? tokenizer_.encode(text, cut) : tokenizer_.encode(prompt + std::string(text), cut));
+  }
+  return all;
 }
 
-std::vector<std::int32_t> Encoder::ids(const std::string& prompt, std::string_view text, std::size_t index) const {
-  if (!unicode::is_valid_utf8(text)) {
-    throw Error(Status::invalid_argument, "texts[" + std::to_string(index) + "]: not valid UTF-8");
-  }
-  return prompt.empty() ? tokenizer_.encode(text) : tokenizer_.encode(prompt + std::string(text));
+void Encoder::check_session() const {
+  if (!session_) throw Error(Status::invalid_argument, "encode: the encoder was opened with tokenizer_only");
 }
 
 void Encoder::encode(const std::vector<std::string_view>& texts, const Call& call, float* vectors) const {
-  if (!session_) throw Error(Status::invalid_argument, "encode: the encoder was opened with tokenizer_only");
+  check_session();
+  encode(ids(texts, call), call, vectors);
+}
+
+void Encoder::check_ids(const std::vector<std::int32_t>& ids, std::size_t index) const {
+  const auto name = [&] { return "ids[" + std::to_string(index) + "]: "; };
+  if (ids.size() > max_length()) {
+    throw Error(Status::invalid_argument, name() + "has " + std::to_string(ids.size()) + " tokens, the model takes " +
+                                              std::to_string(max_length()));
+  }
+  const std::int32_t largest = tokenizer_.largest_id();
+  for (const std::int32_t id : ids) {
+    if (id < 0 || id > largest) {
+      throw Error(Status::invalid_argument,
+                  name() + std::to_string(id) + " is not the id of a token; they go to " + std::to_string(largest));
+    }
+  }
+}
+
+void Encoder::encode(std::vector<std::vector<std::int32_t>> ids, const Call& call, float* vectors) const {
+  check_session();
   const std::string prompt = before(call);
   const std::size_t unpooled = bundle_.usage().include_prompt ? 0 : tokenizer_.prompt_length(prompt);
-  Work work{{}, unpooled, dim(call), call.normalize};
   std::vector<std::size_t> lengths;
-  lengths.reserve(texts.size());
-  work.ids.reserve(texts.size());
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    work.ids.push_back(ids(prompt, texts[i], i));
-    lengths.push_back(work.ids.back().size());
+  lengths.reserve(ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    check_ids(ids[i], i);
+    lengths.push_back(ids[i].size());
   }
+  const Work work{std::move(ids), unpooled, dim(call), call.normalize, call.abort};
   for (const auto& rows : batches(lengths, options_.batch_tokens)) encode_batch(work, rows, vectors);
 }
 
@@ -97,7 +144,7 @@ void Encoder::encode_batch(const Work& work, const std::vector<std::size_t>& row
     std::fill_n(batch.mask.begin() + place, row.size(), 1);
     std::fill_n(batch.mask.begin() + place, std::min(row.size(), work.unpooled), 2);
   }
-  session_->run(batch, [&](const float* result) {
+  session_->run(batch, work.abort, [&](const float* result) {
     for (std::size_t i = 0; i < count; ++i) {
       const float* vector = result + i * dim;
       if (!std::all_of(vector, vector + dim, [](float value) { return std::isfinite(value); })) {

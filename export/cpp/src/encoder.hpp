@@ -3,13 +3,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "abort.hpp"
 #include "bundle.hpp"
-#include "ort.hpp"
+#include "session.hpp"
 #include "tokenizer.hpp"
 
 namespace mk {
@@ -19,13 +21,15 @@ struct Call {
   std::optional<std::string> prompt, prompt_name;  // put before each text; by name, else the bundle's default
   std::size_t truncate_dim = 0;                    // leading numbers that are kept; 0: all
   bool normalize = false;                          // bring what is left to unit length
+  Abort* abort = nullptr;                          // ends the call where it is set
+  std::size_t* cut = nullptr;                      // has room for how many tokens of each text were cut off
 };
 
 struct Options {
-  std::string variant, onnxruntime;
-  int threads;
+  std::string variant;
   std::size_t batch_tokens;
-  bool verify, low_memory, tokenizer_only;
+  bool verify, tokenizer_only;
+  SessionOptions session;
   Log log;
   Call call;  // of calls that say nothing else
 };
@@ -33,7 +37,7 @@ struct Options {
 // Immutable once made, so any number of threads may use one.
 class Encoder {
  public:
-  Encoder(const std::string& folder, Options options);
+  Encoder(std::unique_ptr<const Files> files, Options options);
   Encoder(const Encoder&) = delete;  // the session logs through this object
 
   std::size_t dim() const { return dim(options_.call); }
@@ -44,23 +48,25 @@ class Encoder {
   const std::string& variant() const { return variant_.name; }
   std::string onnxruntime_version() const { return session_ ? session_->version() : ""; }
 
-  // Returns the ids of a text behind the prompt of calls that name none. Throws naming text `index` where it is not
-  // valid UTF-8.
-  std::vector<std::int32_t> ids(std::string_view text, std::size_t index) const;
+  // Returns a file of the bundle, held against its record as the encoder's own were.
+  File file(const std::string& relative) const { return bundle_.checked(relative, options_.verify); }
+
+  // Returns the ids of each text behind the prompt of the call. Throws naming the text that is not valid UTF-8.
+  std::vector<std::vector<std::int32_t>> ids(const std::vector<std::string_view>& texts, const Call& call) const;
 
   // Writes texts.size() × dim(call) floats.
   void encode(const std::vector<std::string_view>& texts, const Call& call, float* vectors) const;
 
- private:
-  struct Work {  // of one call
-    std::vector<std::vector<std::int32_t>> ids;
-    std::size_t unpooled;  // ids at the start of each text that are attended to and not pooled
-    std::size_t kept;
-    bool normalize;
-  };
+  // The same of texts given by their ids, each as `ids` returns them: prompt and special tokens included.
+  void encode(std::vector<std::vector<std::int32_t>> ids, const Call& call, float* vectors) const;
 
+ private:
   std::string before(const Call& call) const;
-  std::vector<std::int32_t> ids(const std::string& prompt, std::string_view text, std::size_t index) const;
+  void check_ids(const std::vector<std::int32_t>& ids, std::size_t index) const;
+  void check_session() const;
+  void open_session();
+
+  struct Work;
   void encode_batch(const Work& work, const std::vector<std::size_t>& rows, float* vectors) const;
 
   Options options_;

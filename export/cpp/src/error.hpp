@@ -6,7 +6,7 @@
 
 namespace mk {
 
-enum class Status { ok, invalid_argument, not_found, bad_bundle, unsupported, buffer_too_small, runtime_error };
+enum class Status { ok, invalid_argument, not_found, bad_bundle, unsupported, buffer_too_small, runtime_error, aborted };
 
 class Error : public std::runtime_error {
  public:

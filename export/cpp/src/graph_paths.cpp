@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <fstream>
-#include <string>
-#include <vector>
+#include <istream>
+#include <set>
+#include <streambuf>
+#include <system_error>
+#include <tuple>
+#include <utility>
 
 #include "error.hpp"
 #include "within.hpp"
@@ -52,20 +56,43 @@ std::string shown(std::string name) {
   return name;
 }
 
+// Bytes in memory, read as a file is.
+class View : public std::streambuf {
+ public:
+  explicit View(std::string_view bytes) {
+    char* start = const_cast<char*>(bytes.data());  // never written to: there is no room to put anything
+    setg(start, start, start + bytes.size());
+  }
+
+ private:
+  pos_type seekpos(pos_type place, std::ios_base::openmode) override {
+    if (place < 0 || place > egptr() - eback()) return pos_type(off_type(-1));
+    setg(eback(), eback() + place, egptr());
+    return place;
+  }
+};
+
+// Where the graph says that weights are.
+struct Location {
+  std::string name;
+  bool of_initializer;  // of the graph itself, and not of a value inside an operator
+
+  bool operator<(const Location& other) const {
+    return std::tie(name, of_initializer) < std::tie(other.name, other.of_initializer);
+  }
+};
+
+[[noreturn]] void outside(const std::string& graph, const std::string& location) {
+  bad_bundle(graph + ": reads weights from '" + shown(location) + "', which is not a file in its folder");
+}
+
 class Walk {
  public:
-  explicit Walk(const fs::path& graph)
-      : name_(graph.string()), folder_(graph.parent_path()), file_(graph, std::ios::binary) {
-    if (graph.extension() == ".ort")
-      bad_bundle(name_ + ": is in ONNX Runtime's own format; only .onnx files are opened");
-    if (!file_) throw Error(Status::not_found, name_ + ": cannot be read");
-    std::error_code error;
-    size_ = fs::file_size(graph, error);
-    if (error) throw Error(Status::not_found, name_ + ": cannot be read");
+  Walk(const std::string& name, std::istream& graph, std::uint64_t size) : name_(name), file_(graph), size_(size) {
     if (size_ == 0) bad_bundle(name_ + ": is empty");
   }
 
-  void run() {
+  std::set<Location> run() {
     open_.push_back({Message::model, size_, {}, {}});
     while (!open_.empty()) {
       if (at_ == open_.back().end) {
@@ -74,6 +101,7 @@ class Walk {
         step();
       }
     }
+    return std::move(found_);
   }
 
  private:
@@ -118,11 +146,9 @@ class Walk {
     const Open done = open_.back();
     open_.pop_back();
     if (done.message != Message::entry || done.key != "location") return;
-    std::error_code error;
-    if (done.value.find(memory) != std::string::npos || !is_within(folder_, done.value) ||
-        !fs::is_regular_file(folder_ / fs::u8path(done.value), error)) {
-      bad_bundle(name_ + ": reads weights from '" + shown(done.value) + "', which is not a file in its folder");
-    }
+    const bool of_initializer = open_.size() == 3 && open_[1].message == Message::graph;  // model, graph, tensor
+    if (done.value.find(memory) != std::string::npos) outside(name_, done.value);
+    found_.insert({done.value, of_initializer});
   }
 
   std::uint64_t varint(std::uint64_t end) {
@@ -145,16 +171,41 @@ class Walk {
     return found;
   }
 
-  std::string name_;
-  fs::path folder_;
-  std::ifstream file_;
-  std::uint64_t size_ = 0, at_ = 0;
+  const std::string& name_;
+  std::istream& file_;
+  std::uint64_t size_, at_ = 0;
   int seen_ = 0;
   std::vector<Open> open_;
+  std::set<Location> found_;
 };
 
 }  // namespace
 
-void check_graph_paths(const fs::path& graph) { Walk(graph).run(); }
+void check_graph_paths(const fs::path& graph) {
+  const std::string name = graph.u8string();
+  if (graph.extension() == ".ort") bad_bundle(name + ": is in ONNX Runtime's own format; only .onnx files are opened");
+  std::ifstream file(graph, std::ios::binary);
+  std::error_code error;
+  const std::uintmax_t size = fs::file_size(graph, error);
+  if (!file || error) throw Error(Status::not_found, name + ": cannot be read");
+  const fs::path folder = graph.parent_path();
+  for (const Location& location : Walk(name, file, size).run()) {
+    if (!is_within(folder, location.name) || !fs::is_regular_file(folder / fs::u8path(location.name), error)) {
+      outside(name, location.name);
+    }
+  }
+}
+
+std::vector<std::string> graph_locations(std::string_view graph, const std::string& name) {
+  View view(graph);
+  std::istream stream(&view);
+  std::vector<std::string> names;
+  for (const Location& location : Walk(name, stream, graph.size()).run()) {
+    // ONNX Runtime would look for it in a file of that name, in whatever folder the program runs
+    if (!location.of_initializer) outside(name, location.name);
+    names.push_back(location.name);
+  }
+  return names;
+}
 
 }  // namespace mk

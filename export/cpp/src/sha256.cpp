@@ -82,6 +82,12 @@ class Digest {
 
 }  // namespace
 
+std::string sha256_of(std::string_view bytes) {
+  Digest digest;
+  digest.add(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  return digest.hex();
+}
+
 std::string sha256_of_file(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   std::vector<char> buffer(1 << 16);

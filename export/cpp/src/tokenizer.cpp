@@ -1,5 +1,6 @@
 #include "tokenizer.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "error.hpp"
@@ -31,6 +32,16 @@ std::set<std::int32_t> special_ids(const Json& added) {
   return ids;
 }
 
+std::int32_t largest_id_of(const Json& value) {  // each part has been read before
+  const Json& vocabulary = field(field(value, "model", name), "vocab", name);
+  std::int64_t largest = vocabulary.is_array() ? static_cast<std::int64_t>(vocabulary.size()) - 1 : 0;
+  if (vocabulary.is_object()) {
+    for (const Json& id : vocabulary) largest = std::max(largest, id.get<std::int64_t>());
+  }
+  for (const Json& item : part(value, "added_tokens")) largest = std::max(largest, int_field(item, "id", name));
+  return static_cast<std::int32_t>(largest);
+}
+
 }  // namespace
 
 Tokenizer::Tokenizer(const Json& value, std::size_t max_length, bool cuts_left)
@@ -40,6 +51,7 @@ Tokenizer::Tokenizer(const Json& value, std::size_t max_length, bool cuts_left)
       added_(is_absent(value, "added_tokens") ? Json::array() : value["added_tokens"], *model_, normalizer_.get()),
       post_processor_(part(value, "post_processor")),
       special_(special_ids(part(value, "added_tokens"))),
+      largest_id_(largest_id_of(value)),
       cuts_left_(cuts_left) {
   if (max_length < post_processor_.added()) {
     bad_bundle("max_length " + std::to_string(max_length) + " leaves no room for the " +
@@ -48,20 +60,21 @@ Tokenizer::Tokenizer(const Json& value, std::size_t max_length, bool cuts_left)
   room_ = max_length - post_processor_.added();
 }
 
-std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text, std::size_t* cut) const {
   Pieces pieces = added_.extract(text, normalizer_.get());
   if (pre_tokenizer_ != nullptr) pre_tokenizer_->apply(pieces);
   std::vector<std::int32_t> ids = post_processor_.before();
   const auto start = static_cast<std::ptrdiff_t>(ids.size());
   const std::size_t limit = ids.size() + room_;
   for (const Span& span : pieces.spans) {
-    if (ids.size() >= limit && !cuts_left_) break;
+    if (ids.size() >= limit && !cuts_left_ && cut == nullptr) break;
     if (span.id != no_id) {
       ids.push_back(span.id);
     } else {
       model_->tokenize(pieces.view(span), ids);
     }
   }
+  if (cut != nullptr) *cut = ids.size() - std::min(ids.size(), limit);
   if (ids.size() > limit && cuts_left_) {
     ids.erase(ids.begin() + start, ids.begin() + start + static_cast<std::ptrdiff_t>(ids.size() - limit));
   }

@@ -24,8 +24,11 @@ class Tokenizer {
   // does not know.
   Tokenizer(const Json& value, std::size_t max_length, bool cuts_left = false);
 
-  // Returns the ids of a text, special tokens included; `text` must be valid UTF-8.
-  std::vector<std::int32_t> encode(std::string_view text) const;
+  // Returns the ids of a text, special tokens included; `text` must be valid UTF-8. Writes to *cut, where that is not
+  // null, how many more it has that were cut off: that takes reading a long text to its end.
+  std::vector<std::int32_t> encode(std::string_view text, std::size_t* cut = nullptr) const;
+
+  std::int32_t largest_id() const { return largest_id_; }  // of a token
 
   // Returns how many ids a prompt takes at the start of a text: a special token at its end is not its own.
   std::size_t prompt_length(std::string_view prompt) const;
@@ -38,6 +41,7 @@ class Tokenizer {
   PostProcessor post_processor_;
   std::set<std::int32_t> special_;  // ids
   std::size_t room_;                // for ids of the text itself
+  std::int32_t largest_id_;
   bool cuts_left_;
 };
 
