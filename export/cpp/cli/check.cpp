@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -66,7 +67,7 @@ double mean_length(const std::vector<Golden>& all) {
 
 std::vector<Golden> read_golden(const std::string& bundle, const std::string& variant) {
   const std::string path = bundle + (variant == of_its_own ? "/golden_static.jsonl" : "/golden.jsonl");
-  std::ifstream stream(path);
+  std::ifstream stream(std::filesystem::u8path(path), std::ios::binary);
   std::vector<Golden> all;
   for (std::string line; std::getline(stream, line);) {
     try {

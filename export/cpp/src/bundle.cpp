@@ -27,7 +27,7 @@ constexpr const char* usual_preference[] = {"int8-fused", "int8", "fp32-fused", 
 Bundle::Bundle(const std::string& folder) {
   if (!unicode::is_valid_utf8(folder)) throw Error(Status::invalid_argument, "folder: not valid UTF-8");
   folder_ = fs::u8path(folder);
-  manifest_ = (folder_ / manifest_name).string();
+  manifest_ = (folder_ / manifest_name).u8string();
   std::error_code error;
   if (!fs::is_directory(folder_, error)) throw Error(Status::not_found, folder + ": no such folder");
   if (!fs::is_regular_file(folder_ / manifest_name, error)) {
@@ -96,12 +96,12 @@ const Variant& Bundle::choose(const std::string& wanted) const {
   std::string names;
   for (const Variant& variant : variants_) names += (names.empty() ? "" : ", ") + variant.name;
   throw Error(Status::not_found,
-              "variant " + wanted + ": " + folder_.string() + " holds " + (names.empty() ? "none" : names));
+              "variant " + wanted + ": " + folder_.u8string() + " holds " + (names.empty() ? "none" : names));
 }
 
 fs::path Bundle::inside(const std::string& relative) const {
   if (!is_within(folder_, relative)) {
-    bad_bundle(folder_.string() + ": the path " + relative + " leads out of the bundle");
+    bad_bundle(folder_.u8string() + ": the path " + relative + " leads out of the bundle");
   }
   return folder_ / fs::u8path(relative);
 }
@@ -112,14 +112,14 @@ fs::path Bundle::checked(const std::string& relative, bool verify) const {
   const fs::path path = inside(relative);
   std::error_code error;
   if (!fs::is_regular_file(path, error))
-    throw Error(Status::not_found, folder_.string() + ": " + relative + " is missing");
+    throw Error(Status::not_found, folder_.u8string() + ": " + relative + " is missing");
   const std::uintmax_t size = fs::file_size(path, error);
   if (error || size != record->bytes) {
-    bad_bundle(path.string() + ": has " + std::to_string(size) + " bytes, " + manifest_name + " says " +
+    bad_bundle(path.u8string() + ": has " + std::to_string(size) + " bytes, " + manifest_name + " says " +
                std::to_string(record->bytes));
   }
   if (verify && sha256_of_file(path) != record->sha256) {
-    bad_bundle(path.string() + ": changed or damaged (its SHA-256 is not the one in " + manifest_name + ")");
+    bad_bundle(path.u8string() + ": changed or damaged (its SHA-256 is not the one in " + manifest_name + ")");
   }
   return path;
 }
@@ -128,7 +128,7 @@ std::string read_file(const fs::path& file) {
   std::ifstream stream(file, std::ios::binary);
   std::error_code error;
   const std::uintmax_t size = fs::file_size(file, error);
-  if (!stream || error || size > largest_text_file) throw Error(Status::not_found, file.string() + ": cannot be read");
+  if (!stream || error || size > largest_text_file) throw Error(Status::not_found, file.u8string() + ": cannot be read");
   std::string content(static_cast<std::size_t>(size), '\0');
   stream.read(content.data(), static_cast<std::streamsize>(size));
   content.resize(static_cast<std::size_t>(stream.gcount()));

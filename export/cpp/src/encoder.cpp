@@ -20,7 +20,7 @@ constexpr const char* tokenizer_file = "tokenizer.json";
 
 Tokenizer read_tokenizer(const Bundle& bundle, bool verify) {
   const auto path = bundle.checked(tokenizer_file, verify);
-  return Tokenizer(parse_json(read_file(path), path.string()), bundle.max_length(), bundle.usage().cuts_left);
+  return Tokenizer(parse_json(read_file(path), path.u8string()), bundle.max_length(), bundle.usage().cuts_left);
 }
 
 // Opening leaves behind what parsing the vocabulary and the graph took, which the allocator would keep for good.

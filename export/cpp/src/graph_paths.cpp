@@ -55,7 +55,7 @@ std::string shown(std::string name) {
 class Walk {
  public:
   explicit Walk(const fs::path& graph)
-      : name_(graph.string()), folder_(graph.parent_path()), file_(graph, std::ios::binary) {
+      : name_(graph.u8string()), folder_(graph.parent_path()), file_(graph, std::ios::binary) {
     if (graph.extension() == ".ort")
       bad_bundle(name_ + ": is in ONNX Runtime's own format; only .onnx files are opened");
     if (!file_) throw Error(Status::not_found, name_ + ": cannot be read");

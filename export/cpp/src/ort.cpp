@@ -1,16 +1,14 @@
 #include "ort.hpp"
 
-#include <dlfcn.h>
-
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "error.hpp"
 #include "graph_paths.hpp"
+#include "platform.hpp"
 
 namespace mk {
 namespace {
@@ -24,26 +22,27 @@ constexpr const char* output_name = "sentence_embedding";
 using GetApiBase = const OrtApiBase*(ORT_API_CALL*)();
 
 GetApiBase entry_point(const std::string& library) {
-  void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) throw Error(Status::not_found, std::string("ONNX Runtime: ") + dlerror());
-  auto* found = reinterpret_cast<GetApiBase>(dlsym(handle, "OrtGetApiBase"));
-  if (found == nullptr) throw Error(Status::not_found, library + ": has no OrtGetApiBase, so it is not ONNX Runtime");
-  return found;
+  try {
+    return reinterpret_cast<GetApiBase>(symbol_in(library, "OrtGetApiBase"));
+  } catch (const Error& error) {
+    throw Error(error.status(), std::string("ONNX Runtime: ") + error.what());
+  }
 }
 
 // From release 1.29 on ONNX Runtime would report the machine and the program to its makers. Unless the user has set the
 // variable, that is off; it is read when the library is loaded or its environment made.
-void keep_quiet() { setenv("ORT_DISABLE_TELEMETRY", "1", 0); }
+void keep_quiet() { set_default_environment("ORT_DISABLE_TELEMETRY", "1"); }
 
 GetApiBase find_entry_point(const std::string& library) {
   keep_quiet();
   if (!library.empty()) return entry_point(library);
-  if (const char* named = std::getenv("MIRRORKIT_ONNXRUNTIME"); named != nullptr && *named != '\0')
-    return entry_point(named);
+  if (const auto named = environment("MIRRORKIT_ONNXRUNTIME")) return entry_point(*named);
 #ifdef MIRRORKIT_LINKED_ONNXRUNTIME
   return OrtGetApiBase;
 #else
-#ifdef __APPLE__
+#if defined(_WIN32)
+  constexpr const char* usual[] = {"onnxruntime.dll"};
+#elif defined(__APPLE__)
   constexpr const char* usual[] = {"libonnxruntime.dylib"};
 #else
   constexpr const char* usual[] = {"libonnxruntime.so.1", "libonnxruntime.so"};
@@ -97,7 +96,7 @@ void OnnxRuntime::check(OrtStatus* status, const std::string& what) const {
 }
 
 Session::Session(const std::filesystem::path& graph, std::size_t dim, const SessionOptions& settings, const Log& log)
-    : runtime_(settings.library), graph_(graph.string()), dim_(dim) {
+    : runtime_(settings.library), graph_(graph.u8string()), dim_(dim) {
   const OrtApi& api = runtime_.api();
   const auto check = [&](OrtStatus* status) { runtime_.check(status, graph_); };
 
