@@ -58,9 +58,9 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return an environment with a Windows of its own."""
-    return {**WINE, "WINEPREFIX": str(tmp_path_factory.mktemp("wine"))}
+def wine(windows: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return an environment with a Windows of its own, where programs of any folder find the library."""
+    return {**WINE, "WINEPREFIX": str(tmp_path_factory.mktemp("wine")), "WINEPATH": str(windows)}
 
 
 @pytest.fixture
