@@ -50,6 +50,15 @@ def test_the_example_in_rust(bundle: Path, tmp_path: Path, tmp_path_factory: pyt
         pytest.skip("needs rustc")
     library = build("tests", tmp_path_factory)
     program = tmp_path / "similarity"
-    flags = ["-O", "-D", "warnings", "-L", library, "-l", "mirrorkit", f"-Clink-arg=-Wl,-rpath,{library}"]
+    flags: list[str | Path] = [
+        "-O",
+        "-D",
+        "warnings",
+        "-L",
+        library,
+        "-l",
+        "mirrorkit",
+        f"-Clink-arg=-Wl,-rpath,{library}",
+    ]
     succeed(["rustc", "--edition", "2021", *flags, ROOT / "examples" / "similarity.rs", "-o", program])
     judge(program, bundle, "auto")

@@ -86,7 +86,7 @@ def test_windows_gives_the_same_vectors(windows: Path, bundle: Path, wine: dict[
     lines.write_text("\n".join(REAL_TEXTS) + "\n", encoding="utf-8")
     program: Program = ["wine", windows / "mirrorkit-cli.exe"]
     expected = Encoder(bundle, "fp32", threads=1).encode(REAL_TEXTS)
-    files = ["--input", lines, "--output", out, "--format", "npy", "--threads", "1"]
+    files: Program = ["--input", lines, "--output", out, "--format", "npy", "--threads", "1"]
     succeed([*program, "encode", bundle, "--ort", elsewhere, *files], env=wine)
     np.testing.assert_allclose(np.load(out), expected, rtol=0, atol=TOLERANCE)
     named_so = {**wine, "MIRRORKIT_ONNXRUNTIME": str(elsewhere)}

@@ -114,7 +114,7 @@ class Encoder:
         _check(_library.mirrorkit_token_ids(self._handle, raw, len(raw), ids, len(ids), ctypes.byref(count)))
         return ids[: count.value]
 
-    def encode(self, texts: Sequence[str]) -> memoryview:
+    def encode(self, texts: Sequence[str]) -> memoryview[float]:
         """Return a vector for each text: float32 of shape [len(texts), dim], which `numpy.asarray` takes as it is.
 
         Of no texts at all it is empty, of shape [0].
