@@ -26,6 +26,7 @@ ELSEWHERE = {
     "benchmarks/studies.md": "studies.md",
     "examples/README.md": "examples.md",
     "export/README.md": "use/devices.md",
+    "export/cpp/PLATFORMS.md": "use/cpp-platforms.md",
     "export/cpp/README.md": "use/cpp.md",
     "export/js/README.md": "use/npm.md",
     "export/node/README.md": "use/node.md",

@@ -22,6 +22,12 @@ static int failures = 0;
     CHECK(strlen(mirrorkit_last_error()) > 0); \
   } while (0)
 
+#ifdef _WIN32
+static const char no_onnxruntime[] = "kernel32.dll";
+#else
+static const char no_onnxruntime[] = "libc.so.6";
+#endif
+
 enum { big = 10 * 1000 * 1000 };
 
 static mirrorkit_params params;
@@ -53,7 +59,7 @@ static void test_create(const char *bundle) {
   wrong.onnxruntime = "no-such-library.so";
   FAILS(mirrorkit_create(bundle, &wrong, &encoder), MIRRORKIT_NOT_FOUND);
   wrong = params;
-  wrong.onnxruntime = "libc.so.6";
+  wrong.onnxruntime = no_onnxruntime;
   FAILS(mirrorkit_create(bundle, &wrong, &encoder), MIRRORKIT_NOT_FOUND);
   wrong = params;
   wrong.threads = -1;

@@ -1,7 +1,8 @@
-"""The C++ program among the examples: it builds against the library and gives Python's cosine."""
+"""The C++ and Rust programs among the examples: they build against the library and give Python's cosine."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +19,46 @@ pytestmark = pytest.mark.cpp
 TEXTS = ["A man is playing a guitar.", "Somebody plays an instrument."]
 
 
-def test_the_example_gives_the_cosine_of_python(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, tiny: Path
-) -> None:
+@pytest.fixture(scope="module")
+def bundle(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lookup_bundle(tmp_path_factory.mktemp("example") / "bundle", tiny)
+
+
+def judge(program: Path, bundle: Path, variant: str) -> None:
+    """Hold what a program prints against Python's cosine of that variant."""
+    env = {"MIRRORKIT_ONNXRUNTIME": str(onnxruntime_library())}
+    printed = float(succeed([program, bundle, *TEXTS], env=env))
+    first, second = Encoder(bundle, variant).encode(TEXTS)
+    assert printed == pytest.approx(float(np.dot(first, second)), abs=1e-4)
+    done = run([program, bundle.parent / "nothing", *TEXTS], env=env)
+    assert done.returncode == 1
+    assert b"nothing: no such folder" in done.stderr
+    assert run([program, bundle], env=env).returncode == 2
+
+
+def test_the_example_in_cpp(bundle: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     library = build("tests", tmp_path_factory)
     found = sorted(library.rglob("libmirrorkit.so*")) or sorted(library.rglob("libmirrorkit.a"))
     program = tmp_path / "similarity"
     flags = ["-std=c++17", f"-I{SOURCE / 'include'}", f"-Wl,-rpath,{found[0].parent}", "-ldl", "-pthread"]
     succeed(["c++", ROOT / "examples" / "similarity.cpp", found[0], *flags, "-o", program])
-    lookup_bundle(tmp_path / "bundle", tiny)
-    env = {"MIRRORKIT_ONNXRUNTIME": str(onnxruntime_library())}
-    printed = float(succeed([program, tmp_path / "bundle", *TEXTS], env=env))
-    first, second = Encoder(tmp_path / "bundle", "fp32").encode(TEXTS)
-    assert printed == pytest.approx(float(np.dot(first, second)), abs=1e-4)
-    assert run([program, tmp_path / "nothing", *TEXTS], env=env).returncode == 1
+    judge(program, bundle, "fp32")
+
+
+def test_the_example_in_rust(bundle: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    if shutil.which("rustc") is None:
+        pytest.skip("needs rustc")
+    library = build("tests", tmp_path_factory)
+    program = tmp_path / "similarity"
+    flags: list[str | Path] = [
+        "-O",
+        "-D",
+        "warnings",
+        "-L",
+        library,
+        "-l",
+        "mirrorkit",
+        f"-Clink-arg=-Wl,-rpath,{library}",
+    ]
+    succeed(["rustc", "--edition", "2021", *flags, ROOT / "examples" / "similarity.rs", "-o", program])
+    judge(program, bundle, "auto")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mirrorkit
-from tests.cpp.building import SOURCE, require_tools, succeed
+from tests.cpp.building import ROOT, SOURCE, require_tools, succeed
 
 pytestmark = pytest.mark.cpp
 
@@ -90,5 +91,11 @@ def test_pkg_config_links_the_static_library(vendored: tuple[Path, str], tmp_pat
     assert version_of(tmp_path / "app") == mirrorkit.__version__
 
 
-def test_both_have_one_version() -> None:
+def test_all_have_one_version() -> None:
     assert (SOURCE / "VERSION").read_text(encoding="utf-8").strip() == mirrorkit.__version__
+    port = json.loads((SOURCE / "packages" / "vcpkg" / "mirrorkit" / "vcpkg.json").read_text(encoding="utf-8"))
+    assert port["version"] == mirrorkit.__version__
+
+
+def test_what_is_vendored_has_its_licence_with_it() -> None:
+    assert (SOURCE / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()

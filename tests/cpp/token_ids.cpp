@@ -8,12 +8,28 @@
 #include <string>
 #include <vector>
 
+#ifdef _WIN32
+#include <fcntl.h>
+#include <io.h>
+#endif
+
 #include "bundle.hpp"
 #include "tokenizer.hpp"
+
+namespace {
+
+void use_bytes() {
+#ifdef _WIN32
+  for (std::FILE* stream : {stdin, stdout}) _setmode(_fileno(stream), _O_BINARY);
+#endif
+}
+
+}  // namespace
 
 int main(int argc, char** argv) try {
   const bool timing = argc == 4 && std::string(argv[1]) == "-";
   if (argc != (timing ? 4 : 3)) return 2;
+  use_bytes();
   const char* file = argv[argc - 2];
   const mk::Tokenizer tokenizer(mk::parse_json(mk::read_file(file), file), std::stoul(argv[argc - 1]));
   std::vector<std::string> texts;

@@ -1,11 +1,9 @@
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 
 #include "commands.hpp"
+#include "process.hpp"
 
 namespace cli {
 namespace {
@@ -20,9 +18,9 @@ Cost best_of(int rounds, const Work& work) {
   Cost best{1e30, 1e30};
   for (int round = 0; round < rounds; ++round) {
     const auto wall = std::chrono::steady_clock::now();
-    const std::clock_t cpu = std::clock();
+    const double cpu = cpu_seconds();
     work();
-    best.cpu = std::min(best.cpu, static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC);
+    best.cpu = std::min(best.cpu, cpu_seconds() - cpu);
     best.wall = std::min(best.wall, std::chrono::duration<double>(std::chrono::steady_clock::now() - wall).count());
   }
   return best;
@@ -58,9 +56,7 @@ int bench(const Arguments& arguments) {
                 }),
         texts.size());
   print("batches", best_of(rounds, [&] { encoder.encode(texts); }), texts.size());
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  std::printf("%-14s %10.1f MB at most\n", "memory", static_cast<double>(usage.ru_maxrss) * 1024 / 1e6);
+  std::printf("%-14s %10.1f MB at most\n", "memory", peak_memory() / 1e6);
   return success;
 }
 

@@ -13,6 +13,7 @@ constexpr int success = 0, failed_check = 1, usage_error = 2;
 struct Arguments {
   std::string command, bundle;
   mirrorkit::Params params;
+  std::string texts;            // of `search`: a file, one text a line
   std::string input, output;    // empty: standard input and output
   std::string format = "tsv";   // or npy
   std::optional<double> limit;  // of `check`: of the largest difference for fp32, else of the lowest cosine
@@ -28,6 +29,7 @@ class UsageError : public std::runtime_error {
 int encode(const Arguments& arguments);
 int check(const Arguments& arguments);
 int bench(const Arguments& arguments);
+int search(const Arguments& arguments);
 
 // A text with what every runtime must make of it.
 struct Golden {

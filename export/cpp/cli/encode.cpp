@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -42,11 +43,11 @@ void write_npy(std::ostream& out, const std::vector<float>& vectors, std::size_t
 
 int encode(const Arguments& arguments) {
   const mirrorkit::Encoder encoder(arguments.bundle, arguments.params);
-  std::ifstream input_file(arguments.input);
+  std::ifstream input_file(std::filesystem::u8path(arguments.input), std::ios::binary);
   if (!arguments.input.empty() && !input_file) throw std::runtime_error(arguments.input + ": cannot be read");
   std::istream& input = arguments.input.empty() ? std::cin : input_file;
   std::ofstream output_file;
-  if (!arguments.output.empty()) output_file.open(arguments.output, std::ios::binary);
+  if (!arguments.output.empty()) output_file.open(std::filesystem::u8path(arguments.output), std::ios::binary);
   if (!arguments.output.empty() && !output_file) throw std::runtime_error(arguments.output + ": cannot be written");
   std::ostream& output = arguments.output.empty() ? std::cout : output_file;
 

@@ -1,4 +1,4 @@
-// mirrorkit-cli: encode texts with a bundle, check a bundle on this machine, measure it.
+// mirrorkit-cli: encode texts with a bundle, search a file with it, check a bundle on this machine, measure it.
 
 #include <charconv>
 #include <functional>
@@ -7,20 +7,23 @@
 #include <string>
 
 #include "commands.hpp"
+#include "process.hpp"
 
 namespace {
 
 constexpr const char* usage = R"(usage: mirrorkit-cli encode|check|bench BUNDLE [options]
+       mirrorkit-cli search BUNDLE FILE [options]
 
   encode   one text a line in, one vector a line out
   check    hold token ids and vectors against the bundle's golden.jsonl; exit code 1 where they differ
+  search   the ten lines of FILE nearest to each query that is typed: score, number of the line, text
   bench    measure tokenization, one text at a time, and batches, on the texts of golden.jsonl
 
   --variant NAME    auto, fp32, fp16, int8, int4, ... (auto)
   --ort PATH        libonnxruntime to use (MIRRORKIT_ONNXRUNTIME, then the loader's search path)
   --threads N       (as ONNX Runtime sees fit)
   --batch-tokens N  tokens of one pass, padding included (512)
-  --prompt TEXT     put this before each text
+  --prompt TEXT     put this before each text; search: before each query
   --prompt-name NAME  or the bundle's prompt of this name (its default one, where it has one)
   --truncate-dim N  keep this many leading numbers of a vector
   --normalize       bring vectors to unit length
@@ -84,18 +87,22 @@ cli::Arguments parse(const std::vector<std::string>& words) {
       places.push_back(words[i]);
     }
   }
-  if (places.size() != 2) throw cli::UsageError("a command and a bundle are needed");
+  const bool searches = !places.empty() && places[0] == "search";
+  if (searches && places.size() != 3) throw cli::UsageError("search: a bundle and a file of texts are needed");
+  if (!searches && places.size() != 2) throw cli::UsageError("a command and a bundle are needed");
   if (parsed.format != "tsv" && parsed.format != "npy")
     throw cli::UsageError("--format " + parsed.format + ": must be tsv or npy");
   parsed.command = places[0];
   parsed.bundle = places[1];
+  if (searches) parsed.texts = places[2];
   return parsed;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
-  const std::vector<std::string> words(argv + 1, argv + argc);
+  cli::use_bytes();
+  const std::vector<std::string> words = cli::words_of(argc, argv);
   if (words.size() == 1 && (words[0] == "--help" || words[0] == "-h")) {
     std::cout << usage;
     return cli::success;
@@ -108,6 +115,7 @@ int main(int argc, char** argv) try {
   if (arguments.command == "encode") return cli::encode(arguments);
   if (arguments.command == "check") return cli::check(arguments);
   if (arguments.command == "bench") return cli::bench(arguments);
+  if (arguments.command == "search") return cli::search(arguments);
   throw cli::UsageError(arguments.command + ": no such command");
 } catch (const cli::UsageError& error) {
   std::cerr << "mirrorkit-cli: " << error.what() << "; see mirrorkit-cli --help\n";

@@ -12,6 +12,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/mirrorkitConfig.cmake ${CMAKE_CURRENT_
 # relative to the .pc file, so that an installed tree can be moved
 file(RELATIVE_PATH MIRRORKIT_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 if(NOT MIRRORKIT_SHARED) # what uses a shared library need not know what that needs
+  set(MIRRORKIT_PC_CFLAGS " -DMIRRORKIT_STATIC")
   set(MIRRORKIT_PC_LIBS " -l${MIRRORKIT_CXX_RUNTIME} -lm ${CMAKE_DL_LIBS}")
   string(REPLACE " dl" " -ldl" MIRRORKIT_PC_LIBS "${MIRRORKIT_PC_LIBS}")
 endif()

@@ -51,6 +51,10 @@
 
 #if defined(MIRRORKIT_STATIC)
 #define MIRRORKIT_API
+#elif defined(_WIN32) && defined(MIRRORKIT_BUILDING)
+#define MIRRORKIT_API __declspec(dllexport)
+#elif defined(_WIN32)
+#define MIRRORKIT_API __declspec(dllimport)
 #elif defined(__GNUC__)
 #define MIRRORKIT_API __attribute__((visibility("default")))
 #else

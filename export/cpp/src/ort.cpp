@@ -1,13 +1,11 @@
 #include "ort.hpp"
 
-#include <dlfcn.h>
-
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <string>
 
 #include "error.hpp"
+#include "platform.hpp"
 
 namespace mk {
 namespace {
@@ -19,26 +17,27 @@ static_assert(ORT_API_VERSION >= memory_api_version, "the headers of ONNX Runtim
 using GetApiBase = const OrtApiBase*(ORT_API_CALL*)();
 
 GetApiBase entry_point(const std::string& library) {
-  void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) throw Error(Status::not_found, std::string("ONNX Runtime: ") + dlerror());
-  auto* found = reinterpret_cast<GetApiBase>(dlsym(handle, "OrtGetApiBase"));
-  if (found == nullptr) throw Error(Status::not_found, library + ": has no OrtGetApiBase, so it is not ONNX Runtime");
-  return found;
+  try {
+    return reinterpret_cast<GetApiBase>(symbol_in(library, "OrtGetApiBase"));
+  } catch (const Error& error) {
+    throw Error(error.status(), std::string("ONNX Runtime: ") + error.what());
+  }
 }
 
 // From release 1.29 on ONNX Runtime would report the machine and the program to its makers. Unless the user has set the
 // variable, that is off; it is read when the library is loaded or its environment made.
-void keep_quiet() { setenv("ORT_DISABLE_TELEMETRY", "1", 0); }
+void keep_quiet() { set_default_environment("ORT_DISABLE_TELEMETRY", "1"); }
 
 GetApiBase find_entry_point(const std::string& library) {
   keep_quiet();
   if (!library.empty()) return entry_point(library);
-  if (const char* named = std::getenv("MIRRORKIT_ONNXRUNTIME"); named != nullptr && *named != '\0')
-    return entry_point(named);
+  if (const auto named = environment("MIRRORKIT_ONNXRUNTIME")) return entry_point(*named);
 #ifdef MIRRORKIT_LINKED_ONNXRUNTIME
   return OrtGetApiBase;
 #else
-#ifdef __APPLE__
+#if defined(_WIN32)
+  constexpr const char* usual[] = {"onnxruntime.dll"};
+#elif defined(__APPLE__)
   constexpr const char* usual[] = {"libonnxruntime.dylib"};
 #else
   constexpr const char* usual[] = {"libonnxruntime.so.1", "libonnxruntime.so"};

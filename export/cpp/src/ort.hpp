@@ -1,6 +1,14 @@
 // ONNX Runtime, found at run time.
 #pragma once
 
+#ifdef __MINGW32__  // the header expects these of Microsoft's compiler
+#ifndef _stdcall
+#define _stdcall __stdcall
+#endif
+#ifndef _Return_type_success_
+#define _Return_type_success_(condition)
+#endif
+#endif
 #include <onnxruntime_c_api.h>
 
 #include <memory>

@@ -96,7 +96,7 @@ std::string sha256_of_file(const std::filesystem::path& file) {
     stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
     digest.add(reinterpret_cast<const unsigned char*>(buffer.data()), static_cast<std::size_t>(stream.gcount()));
   }
-  if (!stream.eof()) throw Error(Status::not_found, file.string() + ": cannot be read");
+  if (!stream.eof()) throw Error(Status::not_found, file.u8string() + ": cannot be read");
   return digest.hex();
 }
 
