@@ -257,6 +257,7 @@ def _check_variant(bundle: Bundle, variant: Variant, goldens: Goldens, problems:
         min_texts=FEWEST,
         judged=WITHOUT_RANKS,
         with_onnx=find_spec("onnx") is not None,
+        ops=True,  # as an Encoder here runs it
     )
     problems += [replace(problem, where=variant.name) for problem in verified.problems]
     return verified

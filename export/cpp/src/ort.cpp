@@ -11,6 +11,7 @@
 
 #include "error.hpp"
 #include "graph_paths.hpp"
+#include "native.hpp"
 
 namespace mk {
 namespace {
@@ -122,7 +123,15 @@ Session::Session(const std::filesystem::path& graph, std::size_t dim, const Sess
   check(api.SetUserLoggingFunction(options, forward_log, const_cast<Log*>(&log)));
 
   OrtSession* session = nullptr;
-  check(api.CreateSession(env, graph.c_str(), options, &session));
+  if (const auto native = rewritten(graph, log)) {
+    const std::string folder = graph.parent_path().string();
+    check(api.RegisterCustomOpsLibrary_V2(options, native->library.c_str()));
+    check(api.AddSessionConfigEntry(options, "session.model_external_initializers_file_folder_path",
+                                    folder.empty() ? "." : folder.c_str()));
+    check(api.CreateSessionFromArray(env, native->graph.data(), native->graph.size(), options, &session));
+  } else {
+    check(api.CreateSession(env, graph.c_str(), options, &session));
+  }
   session_ = {session, api.ReleaseSession};
   check_signature();
 }
