@@ -12,20 +12,21 @@ namespace {
 
 // Vectors of a tile's width: six rows of them, the operand and what it is multiplied by fill the registers.
 constexpr std::size_t wide = lanes / 4;
-constexpr std::size_t tallest = lanes == 16 ? most_rows : 4;
+constexpr std::size_t tallest = lanes == 16 ? 6 : 4;
 
-// Calls tile(first, std::integral_constant<size_t, rows>) for rows 0..count in tiles of about equal height.
+// Calls tile(first, std::integral_constant<size_t, rows>) for rows 0..count in tiles of about equal height, `most` of them
+// at most.
 template <std::size_t rows, typename Tile>
 inline void tile_of(std::size_t count, std::size_t first, Tile&& tile) {
   if (count == rows) return tile(first, std::integral_constant<std::size_t, rows>());
   if constexpr (rows > 1) tile_of<rows - 1>(count, first, tile);
 }
 
-template <typename Tile>
+template <std::size_t most, typename Tile>
 inline void in_tiles(std::size_t count, Tile&& tile) {
-  for (std::size_t first = 0, left = (count + tallest - 1) / tallest; left > 0; --left) {
+  for (std::size_t first = 0, left = (count + most - 1) / most; left > 0; --left) {
     const std::size_t rows = (count - first + left - 1) / left;
-    tile_of<tallest>(rows, first, tile);
+    tile_of<most>(rows, first, tile);
     first += rows;
   }
 }
@@ -82,7 +83,7 @@ inline void multiply(const Matrix& by, std::size_t number, const std::uint8_t* r
   for (std::size_t part = 0; part < panel; part += columns) {
     const std::int8_t* first = by.packed + (number * by.fours * panel + part) * 4;
     const std::int32_t* start = by.start + number * panel + part;
-    in_tiles(count, [&](std::size_t row, auto height) {
+    in_tiles<tallest>(count, [&](std::size_t row, auto height) {
       constexpr std::size_t tall = decltype(height)::value;
       Ints sums[tall][wide];
 #pragma GCC unroll 8
@@ -131,14 +132,14 @@ void linear_gelu(const Matrix& by, const std::uint8_t* rows, std::size_t step, s
   }
 }
 
-// out [size, filled up]: the keys of a head, a channel a row; what fills it up is zero.
-void turn(const float* keys, std::size_t step, std::size_t length, std::size_t size, std::size_t full, float* out) {
+// out [size, filled up]: the queries of a head, a channel a row; what fills it up is zero.
+void turn(const float* queries, std::size_t step, std::size_t length, std::size_t size, std::size_t full, float* out) {
   for (std::size_t token = 0; token < full; token += lanes) {
     for (std::size_t channel = 0; channel < size; channel += lanes) {
       Floats block[lanes];
 #pragma GCC unroll 16
       for (std::size_t i = 0; i < lanes; ++i) {
-        block[i] = token + i < length ? load<Floats>(keys + (token + i) * step + channel) : Floats{};
+        block[i] = token + i < length ? load<Floats>(queries + (token + i) * step + channel) : Floats{};
       }
       transpose(block);
 #pragma GCC unroll 16
@@ -147,20 +148,25 @@ void turn(const float* keys, std::size_t step, std::size_t length, std::size_t s
   }
 }
 
-// out [rows, ...] at columns 0..many·lanes = a [rows, depth] times b [depth, ...], `a` in rows `step` apart.
+// Floats that lie `row` apart from one row to the next and `column` from one column to the next.
+struct Strided {
+  const float* data;
+  std::size_t row, column;
+};
+
+// Calls use(row, column, values) for the product of a [tall, depth] and b [depth, many * lanes].
 template <std::size_t tall, std::size_t many, typename Use>
-inline void product(const float* a, std::size_t step, const float* b, std::size_t b_step, std::size_t depth,
-                    Use&& use) {
+inline void product(Strided a, const float* b, std::size_t b_step, std::size_t depth, Use&& use) {
   Floats sums[tall][many];
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < tall; ++r) {
 #pragma GCC unroll 8
     for (std::size_t c = 0; c < many; ++c) sums[r][c] = Floats{};
   }
-  for (std::size_t k = 0; k < depth; ++k, b += b_step) {
+  for (std::size_t k = 0; k < depth; ++k, a.data += a.column, b += b_step) {
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < tall; ++r) {
-      const Floats by = spread(a[r * step + k]);
+      const Floats by = spread(a.data[r * a.row]);
 #pragma GCC unroll 8
       for (std::size_t c = 0; c < many; ++c) sums[r][c] += by * load<Floats>(b + c * lanes);
     }
@@ -172,53 +178,49 @@ inline void product(const float* a, std::size_t step, const float* b, std::size_
   }
 }
 
-// The same for all columns 0..width.
-template <std::size_t tall, typename Use>
-inline void products(const float* a, std::size_t step, const float* b, std::size_t b_step, std::size_t depth,
-                     std::size_t width, Use&& use) {
-  constexpr std::size_t many = lanes >= 8 ? 2 : 1;
-  std::size_t column = 0;
-  const auto at = [&](std::size_t r, std::size_t c, Floats v) { use(r, column + c, v); };
-  for (; column + many * lanes <= width; column += many * lanes) {
-    product<tall, many>(a, step, b + column, b_step, depth, at);
-  }
-  if constexpr (many > 1) {
-    for (; column < width; column += lanes) product<tall, 1>(a, step, b + column, b_step, depth, at);
-  }
-}
-
-// Scores of one query, filled up to whole vectors, become weights that are still to be divided by the sum returned.
-inline float soften(float* scores, std::size_t length, std::size_t full) {
-  for (std::size_t i = length; i < full; ++i) scores[i] = -3e38f;
+// Scores [length, lanes] of as many queries become weights, still to be divided by the sums returned.
+inline Floats soften(float* scores, std::size_t length) {
   Floats most = load<Floats>(scores), total = {};
-  for (std::size_t i = lanes; i < full; i += lanes) most = larger(most, load<Floats>(scores + i));
-  const Floats top = spread(largest(most));
-  for (std::size_t i = 0; i < full; i += lanes) {
-    const Floats weight = power_of_two(load<Floats>(scores + i) - top);
-    store(scores + i, weight);
+  for (std::size_t i = 1; i < length; ++i) most = larger(most, load<Floats>(scores + i * lanes));
+  for (std::size_t i = 0; i < length; ++i) {
+    const Floats weight = power_of_two(load<Floats>(scores + i * lanes) - most);
+    store(scores + i * lanes, weight);
     total += weight;
   }
-  return sum(total);
+  return total;
 }
 
+// A lane for each query, so that no sum goes over lanes.
 void attention(const Text& text, std::size_t from, std::size_t size, const Scaling& scaling, std::uint8_t* out,
                std::size_t step, float* scratch) {
+  constexpr std::size_t keys_at_once = 6, queries_at_once = 6;
   const float *queries = text.rows + from, *keys = queries + text.hidden, *values = keys + text.hidden;
   const std::size_t full = rounded_up(text.length, lanes);
   float *turned = scratch, *scores = scratch + size * full;
-  turn(keys, text.step, text.length, size, full, turned);
-  in_tiles(text.length, [&](std::size_t first, auto height) {
-    constexpr std::size_t tall = decltype(height)::value;
-    products<tall>(queries + first * text.step, text.step, turned, full, size, full,
-                   [&](std::size_t r, std::size_t column, Floats v) { store(scores + r * full + column, v); });
-    float shares[tall];
-    for (std::size_t r = 0; r < tall; ++r) shares[r] = 1.0f / soften(scores + r * full, text.length, full);
-    const auto put = [&](std::size_t r, std::size_t column, Floats v) {
-      const Floats mean = v * spread(shares[r]);
-      store(out + (first + r) * step + from + column, rounded(scaled(mean, scaling, from + column)));
-    };
-    products<tall>(scores, full, values, text.step, text.length, size, put);
-  });
+  turn(queries, text.step, text.length, size, full, turned);
+  for (std::size_t block = 0; block < text.length; block += lanes) {
+    in_tiles<keys_at_once>(text.length, [&](std::size_t first, auto height) {
+      product<decltype(height)::value, 1>(
+          {keys + first * text.step, text.step, 1}, turned + block, full, size,
+          [&](std::size_t r, std::size_t, Floats v) { store(scores + (first + r) * lanes, v); });
+    });
+    const Floats shares = spread(1.0f) / soften(scores, text.length);
+    const std::size_t count = text.length - block < lanes ? text.length - block : lanes;
+    in_tiles<queries_at_once>(count, [&](std::size_t first, auto height) {
+      constexpr std::size_t tall = decltype(height)::value;
+      std::size_t channel = 0;
+      const auto put = [&](std::size_t r, std::size_t c, Floats v) {
+        const Floats mean = v * spread(shares[first + r]);
+        const std::size_t column = from + channel + c;
+        store(out + (block + first + r) * step + column, rounded(scaled(mean, scaling, column)));
+      };
+      const Strided weights = {scores + first, 1, lanes};
+      for (; channel + 2 * lanes <= size; channel += 2 * lanes) {
+        product<tall, 2>(weights, values + channel, text.step, text.length, put);
+      }
+      if (channel < size) product<tall, 1>(weights, values + channel, text.step, text.length, put);
+    });
+  }
 }
 
 }  // namespace

@@ -58,10 +58,8 @@ struct Kernels {
                     std::size_t step, float* scratch);
 };
 
-constexpr std::size_t most_rows = 6;  // of a tile that is computed in registers
-
 constexpr std::size_t attention_scratch(std::size_t length, std::size_t size) {
-  return (size + most_rows) * rounded_up(length, 16);
+  return (size + 16) * rounded_up(length, 16);
 }
 
 // The best that this processor runs.

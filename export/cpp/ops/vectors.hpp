@@ -70,18 +70,12 @@ inline Floats swapped(Floats v, std::index_sequence<I...>) {
   return __builtin_shufflevector(v, v, static_cast<int>(I ^ apart)...);
 }
 
-// `op` over all lanes.
-template <typename Op, std::size_t apart = lanes / 2>
-inline float over_lanes(Floats v, Op op) {
-  v = op(v, swapped<apart>(v, std::make_index_sequence<lanes>()));
-  if constexpr (apart > 1) return over_lanes<Op, apart / 2>(v, op);
+template <std::size_t apart = lanes / 2>
+inline float sum(Floats v) {
+  v += swapped<apart>(v, std::make_index_sequence<lanes>());
+  if constexpr (apart > 1) return sum<apart / 2>(v);
   return v[0];
 }
-
-inline float sum(Floats v) {
-  return over_lanes(v, [](Floats a, Floats b) { return a + b; });
-}
-inline float largest(Floats v) { return over_lanes(v, larger); }
 
 // The nearest whole numbers, to even of two, cut to 0..255.
 inline Bytes rounded(Floats v) {
