@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import json
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,12 @@ import numpy as np
 import pytest
 
 from mirrorkit.errors import BundleError, ConfigError
+from mirrorkit.formats.bundle import record_files
+from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.runtime.session import OnnxSession
 from tests.bundles import bundle_of
 from tests.conftest import REAL_TEXTS
+from tests.cpp.building import run, succeed
 
 pytestmark = pytest.mark.cpp
 onnx = pytest.importorskip("onnx", reason="needs the export extra")
@@ -217,15 +223,15 @@ def fused(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fused")
     encoder = SentenceEncoder.load(tiny)
     plain = bundle_of(tiny, ["fp32"], tmp_path_factory) / "onnx" / "model.onnx"
-    quantize_int8(plain, folder / "int8.onnx", encoder.tokenize(REAL_TEXTS), pad_id=0)
+    quantize_int8(plain, folder / "model_quantized.onnx", encoder.tokenize(REAL_TEXTS), pad_id=0)
     config = encoder.backbone.config
     fuse(
-        folder / "int8.onnx",
-        folder / "fused.onnx",
+        folder / "model_quantized.onnx",
+        folder / "model_fused_quantized.onnx",
         num_heads=config.num_attention_heads,
         hidden_size=config.hidden_size,
     )
-    return folder / "fused.onnx"
+    return folder / "model_fused_quantized.onnx"
 
 
 def layers_in(graph: bytes, library: Path) -> tuple[int, bytes]:
@@ -312,3 +318,55 @@ def test_instructions_that_there_are_not_are_an_error(
     monkeypatch.setenv("MIRRORKIT_OPS_KERNELS", "mmx")
     with pytest.raises((ConfigError, BundleError), match="MIRRORKIT_OPS_KERNELS"):
         OnnxSession(fused, threads=1, ops=True)
+
+
+@pytest.fixture
+def bundle(tiny: Path, fused: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
+    """Return a bundle whose only variant is the int8-fused graph."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundle_of(tiny, ["fp32"], tmp_path_factory), folder)
+    (folder / "onnx" / "model.onnx").unlink()
+    for file in fused.parent.iterdir():
+        shutil.copyfile(file, folder / "onnx" / file.name)
+    manifest = json.loads((folder / "mirrorkit.json").read_text(encoding="utf-8"))
+    about = {"precision": "int8", "graph": "onnxruntime", "file": f"onnx/{fused.name}"}
+    variant = manifest["variants"]["fp32"] | about | {"data_files": ["onnx/model_quantized.onnx"]}
+    files = {name: asdict(record) for name, record in record_files(folder).items()}
+    manifest |= {"variants": {"int8-fused": variant}, "files": files}
+    (folder / "mirrorkit.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+def test_libmirrorkit_and_python_give_the_same_vectors_by_it(
+    built: Path,
+    library: Path,
+    bundle: Path,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    texts = [text for text in REAL_TEXTS if text.strip() == text != ""]
+    without = Encoder(bundle, "int8-fused", threads=1).encode(texts)
+    monkeypatch.setenv("MIRRORKIT_OPS", str(library))
+    vectors = Encoder(bundle, "int8-fused", threads=1).encode(texts)
+    command = [
+        built / "mirrorkit-cli",
+        "encode",
+        bundle,
+        "--variant",
+        "int8-fused",
+        "--threads",
+        "1",
+        "--format",
+        "npy",
+    ]
+    lines = "".join(f"{text}\n" for text in texts).encode()
+    succeed([*command, "--output", tmp_path / "vectors.npy"], data=lines, env=environment)
+    np.testing.assert_allclose(np.load(tmp_path / "vectors.npy"), vectors, rtol=0, atol=1e-6)
+    assert not np.array_equal(vectors, without)
+    assert (vectors * without).sum(axis=1).min() > 0.99
+    for path in (tmp_path / "missing.so", built / "libmirrorkit.so"):
+        monkeypatch.setenv("MIRRORKIT_OPS", str(path))
+        done = run(command, data=lines, env=environment)
+        assert done.returncode == 2
+        assert b"MIRRORKIT_OPS" in done.stderr
