@@ -14,8 +14,7 @@ namespace {
 constexpr std::size_t wide = lanes / 4;
 constexpr std::size_t tallest = lanes == 16 ? 6 : 4;
 
-// Calls tile(first, std::integral_constant<size_t, rows>) for rows 0..count in tiles of about equal height, `most` of them
-// at most.
+// Calls tile(first, std::integral_constant<size_t, rows>) for rows 0..count, in tiles of about equal height.
 template <std::size_t rows, typename Tile>
 inline void tile_of(std::size_t count, std::size_t first, Tile&& tile) {
   if (count == rows) return tile(first, std::integral_constant<std::size_t, rows>());
@@ -31,8 +30,8 @@ inline void in_tiles(std::size_t count, Tile&& tile) {
   }
 }
 
-// Terms of Gelu's polynomial, the highest first: t times the normal distribution's share below -t, fitted at Chebyshev's
-// points from 0 to `gelu_end`, in u = 2 t / gelu_end - 1.
+// Terms of Gelu's polynomial, the highest first: t times the normal distribution's share below -t, fitted at the points
+// of Chebyshev from 0 to `gelu_end`, in u = 2 t / gelu_end - 1.
 constexpr float gelu_end = 5.0f;
 constexpr float gelu_terms[] = {-0.025444375f, 0.0072326527f, 0.13159016f, -0.092517488f, -0.25140855f,
                                 0.34528136f,   0.077264339f,  -0.49081287f, 0.41898912f,  -0.017375967f,
