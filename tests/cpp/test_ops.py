@@ -349,7 +349,7 @@ def test_libmirrorkit_and_python_give_the_same_vectors_by_it(
     without = Encoder(bundle, "int8-fused", threads=1).encode(texts)
     monkeypatch.setenv("MIRRORKIT_OPS", str(library))
     vectors = Encoder(bundle, "int8-fused", threads=1).encode(texts)
-    command = [
+    command: list[str | Path] = [
         built / "mirrorkit-cli",
         "encode",
         bundle,
