@@ -28,6 +28,7 @@ ELSEWHERE = {
     "export/README.md": "use/devices.md",
     "export/cpp/PLATFORMS.md": "use/cpp-platforms.md",
     "export/cpp/README.md": "use/cpp.md",
+    "export/cpp/ops/README.md": "use/ops.md",
     "export/js/README.md": "use/npm.md",
     "export/node/README.md": "use/node.md",
     "export/tensorrt/README.md": "use/tensorrt.md",

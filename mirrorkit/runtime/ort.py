@@ -13,6 +13,7 @@ from mirrorkit.extras import require
 from mirrorkit.formats.onnx_paths import check_graph_paths, packed_weights
 from mirrorkit.formats.packed import content, packed_in
 from mirrorkit.machine.cores import default_threads
+from mirrorkit.runtime.ops import rewritten
 
 if TYPE_CHECKING:
     from mirrorkit.runtime.tensorrt.provider import ProviderOptions
@@ -23,6 +24,7 @@ SPIN_MICROSECONDS = 20  # longer than the gaps between operators, shorter than a
 _TIMED_SPINNING = (1, 26)  # the release of ONNX Runtime whose threads can spin for a set time; older ones ignore it
 # Sessions that a forked child would inherit, and the files beside the graph that each has mapped into its memory.
 _LIVE: weakref.WeakKeyDictionary[Any, tuple[Path, ...]] = weakref.WeakKeyDictionary()
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"  # of a graph that is given as bytes
 _FATAL = 4  # severity from which ONNX Runtime logs; whatever goes wrong is raised as an error
 
 
@@ -47,13 +49,20 @@ def open_graph(source: Path | bytes, *, threads: int | None = None, optimized: P
     return _start(ort, source, options, [CPU])
 
 
-def open_for_batches(file: Path, device: str, threads: int, tensorrt: ProviderOptions | None = None) -> Any:
-    """Return an InferenceSession that is to run many batches of different shapes."""
+def open_for_batches(
+    file: Path, device: str, threads: int, tensorrt: ProviderOptions | None = None, *, ops: bool = False
+) -> Any:
+    """Return an InferenceSession that is to run many batches of different shapes.
+
+    With `ops` libmirrorkit_ops runs layers on the CPU, where there is that library and it finds any.
+    """
     ort = require("onnxruntime", extra="onnx-gpu" if device == "cuda" else "onnx")
     options = _options(ort, threads)
     _limit_spinning(ort, options)
     options.enable_mem_pattern = False  # plans memory per shape, and here every batch has another
-    return _gpu_session(ort, file, options, tensorrt) if device == "cuda" else _start(ort, file, options, [CPU])
+    if device == "cuda":
+        return _gpu_session(ort, file, options, tensorrt)
+    return _start(ort, file, options, [CPU], ops=ops)
 
 
 def _options(ort: ModuleType, threads: int) -> Any:
@@ -64,7 +73,7 @@ def _options(ort: ModuleType, threads: int) -> Any:
     return options
 
 
-def _start(ort: ModuleType, source: Path | bytes, options: Any, providers: list[Any]) -> Any:
+def _start(ort: ModuleType, source: Path | bytes, options: Any, providers: list[Any], *, ops: bool = False) -> Any:
     """Make the session. Left to fall back to the CPU, ONNX Runtime would print that on stdout and go on."""
     data = check_graph_paths(source)
     where: str | bytes = source if isinstance(source, bytes) else str(source)
@@ -73,8 +82,16 @@ def _start(ort: ModuleType, source: Path | bytes, options: Any, providers: list[
     if packed is not None:
         assert isinstance(source, Path)
         where, kept = _from_memory(ort, source, options)
-        data = (packed[0],)
+        data = (packed[0],) if kept else ()
+    layers = None
+    if ops and data and isinstance(source, Path):  # a graph with all its weights inside has not been fused
+        layers = rewritten(source, where if isinstance(where, bytes) else None)
     try:
+        if layers is not None:
+            options.register_custom_ops_library(str(layers.library))
+            if packed is None:
+                options.add_session_config_entry(_WEIGHTS_FOLDER, str(Path(source).parent))
+            where = layers.graph
         handle = ort.InferenceSession(where, options, providers=providers, enable_fallback=0)
     except Exception as err:  # ONNX Runtime's own types have no common base
         name = "a graph in memory" if isinstance(source, bytes) else source

@@ -67,12 +67,13 @@ def open_session(
 ) -> OnnxSession:
     """Open an ONNX file on `cpu` or `cuda`, with `threads` threads (the physical cores where None), to encode with it.
 
-    With `tensorrt` ONNX Runtime's TensorRT provider runs the graph. Raises BundleError for a file that is not such a
-    graph, ConfigError for a device or provider that is missing here.
+    With `tensorrt` ONNX Runtime's TensorRT provider runs the graph; on the CPU libmirrorkit_ops runs its layers where
+    there is that library, see `ops`. Raises BundleError for a file that is not such a graph, ConfigError for a device,
+    provider or library that cannot be used here.
     """
     check_device(device)
     check_threads(threads)
-    session = OnnxSession(file, device, threads or default_threads(), tensorrt)
+    session = OnnxSession(file, device, threads or default_threads(), tensorrt, ops=True)
     session.check_inputs()
     return session
 
@@ -84,7 +85,10 @@ def check_threads(threads: int | None) -> None:
 
 
 class OnnxSession:
-    """An open graph. Threads may share it; it can be pickled, and a forked child reopens it on first use."""
+    """An open graph. Threads may share it; it can be pickled, and a forked child reopens it on first use.
+
+    With `ops` libmirrorkit_ops runs its layers where there is that library; without, ONNX Runtime alone does.
+    """
 
     def __init__(
         self,
@@ -92,6 +96,8 @@ class OnnxSession:
         device: str = "cpu",
         threads: int | None = None,
         tensorrt: ProviderOptions | None = None,
+        *,
+        ops: bool = False,
     ) -> None:
         self.file = file
         self.device = device
@@ -100,6 +106,7 @@ class OnnxSession:
         self.batch_tokens = CPU_BATCH_TOKENS if device == "cpu" else GPU_BATCH_TOKENS
         self.max_rows = tensorrt.profile.max.batch if tensorrt else None  # in a batch; None: as many as there are
         self._tensorrt = tensorrt
+        self._ops = ops
         self._for_callers: OnnxSession | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -116,7 +123,13 @@ class OnnxSession:
         self._kinds = {name: kind for name, kind in kinds.items() if kind is not None}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"file": self.file, "device": self.device, "threads": self.threads, "tensorrt": self._tensorrt}
+        return {
+            "file": self.file,
+            "device": self.device,
+            "threads": self.threads,
+            "tensorrt": self._tensorrt,
+            "ops": self._ops,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]  # there is nothing else to restore
@@ -170,7 +183,7 @@ class OnnxSession:
             if self._for_callers is None:
                 # With another file in its place by now, this one has to do: slower, and with the same vectors.
                 same = self._is_the_same()
-                self._for_callers = OnnxSession(self.file, self.device, 1) if same else self
+                self._for_callers = OnnxSession(self.file, self.device, 1, ops=self._ops) if same else self
             return self._for_callers
 
     def _is_the_same(self) -> bool:
@@ -188,7 +201,7 @@ class OnnxSession:
                 raise BundleError(f"{path}: has been written into since it was opened; open the bundle anew")
 
     def _open(self) -> Any:
-        return open_for_batches(self.file, self.device, self.threads, self._tensorrt)
+        return open_for_batches(self.file, self.device, self.threads, self._tensorrt, ops=self._ops)
 
     def _open_in_child(self) -> None:
         with self._lock:

@@ -267,6 +267,7 @@ def _check_variant(bundle: Bundle, variant: Variant, goldens: Goldens, problems:
         min_texts=FEWEST,
         judged=WITHOUT_RANKS,
         with_onnx=find_spec("onnx") is not None and not is_packed(bundle.folder),
+        ops=True,  # as an Encoder here runs it
     )
     problems += [replace(problem, where=variant.name) for problem in verified.problems]
     return verified

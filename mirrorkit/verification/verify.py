@@ -46,18 +46,19 @@ def verify_graph(
     min_texts: int = MIN_TEXTS,
     judged: Sequence[str] = ALL_LIMITS,
     with_onnx: bool = True,
+    ops: bool = False,
 ) -> Verification:
     """Hold the graph to the contract and its vectors to the reference.
 
     The stages follow one another: graph, contract, then those of `measure`. A graph that fails one of the first two is
     not run. Without `with_onnx` (the onnx package is no part of the light runtime) ONNX Runtime's own reading stands
-    in for the first stage.
+    in for the first stage. With `ops` libmirrorkit_ops takes part where it is there.
     """
     problems = check_graph(file, kind, data_files) if with_onnx else []
     signature = None
     if not problems:
         try:
-            session = OnnxSession(file)
+            session = OnnxSession(file, ops=ops)
             signature = session.signature
             problems = check_contract(signature, contract.dim, contract.width)
             if not problems:

@@ -9,6 +9,9 @@
 
 #include "error.hpp"
 #include "graph_paths.hpp"
+#include "native.hpp"
+
+namespace fs = std::filesystem;
 
 namespace mk {
 namespace {
@@ -68,14 +71,25 @@ Session::Session(const Graph& graph, std::size_t dim, const SessionOptions& sett
   check(api.CreateSessionOptions(&options));
   const Owned<OrtSessionOptions> owned = {options, api.ReleaseSessionOptions};
   set_options(options, settings, log);
-  OrtSession* session = nullptr;
-  if (graph.file.path.empty()) {
+  const fs::path& path = graph.file.path;
+  if (path.empty()) {
     add_weights(options, graph);
+  } else {
+    check_graph_paths(path);
+  }
+  OrtSession* session = nullptr;
+  if (const auto native = settings.provider == "CPU" ? rewritten(graph.file, log) : std::nullopt) {
+    check(api.RegisterCustomOpsLibrary_V2(options, native->library.c_str()));
+    if (!path.empty()) {
+      const std::string folder = fs::absolute(path).parent_path().u8string();
+      check(api.AddSessionConfigEntry(options, "session.model_external_initializers_file_folder_path", folder.c_str()));
+    }
+    check(api.CreateSessionFromArray(env_.get(), native->graph.data(), native->graph.size(), options, &session));
+  } else if (path.empty()) {
     const std::string_view bytes = graph.file.content.bytes;
     check(api.CreateSessionFromArray(env_.get(), bytes.data(), bytes.size(), options, &session));
   } else {
-    check_graph_paths(graph.file.path);
-    check(api.CreateSession(env_.get(), graph.file.path.c_str(), options, &session));
+    check(api.CreateSession(env_.get(), path.c_str(), options, &session));
   }
   session_ = {session, api.ReleaseSession};
   check_signature();

@@ -1,0 +1,230 @@
+// Compiled once for each kind of processor, see CMakeLists.txt; MIRRORKIT_KERNELS is the name of the table then.
+// Nothing of the standard library that has code is used here, for the reason that vectors.hpp tells.
+//
+// What a row comes to depends on that row alone, and not on how many are computed with it: a text's vector is the same,
+// every bit, whatever texts are beside it.
+#include "kernels.hpp"
+
+#include "vectors.hpp"
+
+namespace mk::ops {
+namespace {
+
+// Vectors of a tile's width: six rows of them, the operand and what it is multiplied by fill the registers.
+constexpr std::size_t wide = lanes / 4;
+constexpr std::size_t tallest = lanes == 16 ? 6 : 4;
+
+// Calls tile(first, std::integral_constant<size_t, rows>) for rows 0..count, in tiles of about equal height.
+template <std::size_t rows, typename Tile>
+inline void tile_of(std::size_t count, std::size_t first, Tile&& tile) {
+  if (count == rows) return tile(first, std::integral_constant<std::size_t, rows>());
+  if constexpr (rows > 1) tile_of<rows - 1>(count, first, tile);
+}
+
+template <std::size_t most, typename Tile>
+inline void in_tiles(std::size_t count, Tile&& tile) {
+  for (std::size_t first = 0, left = (count + most - 1) / most; left > 0; --left) {
+    const std::size_t rows = (count - first + left - 1) / left;
+    tile_of<most>(rows, first, tile);
+    first += rows;
+  }
+}
+
+// Terms of Gelu's polynomial, the highest first: t times the normal distribution's share below -t, fitted at the points
+// of Chebyshev from 0 to `gelu_end`, in u = 2 t / gelu_end - 1.
+constexpr float gelu_end = 5.0f;
+constexpr float gelu_terms[] = {-0.025444375f, 0.0072326527f, 0.13159016f, -0.092517488f, -0.25140855f,
+                                0.34528136f,   0.077264339f,  -0.49081287f, 0.41898912f,  -0.017375967f,
+                                -0.2569682f,   0.23266667f,   -0.094022155f, 0.015525436f};
+
+inline Floats scaled(Floats x, const Scaling& scaling, std::size_t at) {
+  return x * load<Floats>(scaling.by + at) + spread(scaling.zero);
+}
+
+void quantize(const float* x, const Scaling& scaling, std::size_t n, std::uint8_t* out) {
+  for (std::size_t i = 0; i < n; i += lanes) store(out + i, rounded(scaled(load<Floats>(x + i), scaling, i)));
+}
+
+void add_norm(float* x, const float* residual, const float* gamma, const float* beta, float epsilon, std::size_t n,
+              float* out) {
+  Floats total = {}, squares = {};
+  for (std::size_t i = 0; i < n; i += lanes) {
+    const Floats v = load<Floats>(x + i) + load<Floats>(residual + i);
+    store(x + i, v);
+    total += v;
+  }
+  const Floats mean = spread(sum(total) / static_cast<float>(n));
+  for (std::size_t i = 0; i < n; i += lanes) {
+    const Floats v = load<Floats>(x + i) - mean;
+    squares += v * v;
+  }
+  const Floats by = spread(1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(n) + epsilon));
+  for (std::size_t i = 0; i < n; i += lanes) {
+    store(out + i, (load<Floats>(x + i) - mean) * by * load<Floats>(gamma + i) + load<Floats>(beta + i));
+  }
+}
+
+// x times the normal distribution's share below x, within 2e-6: max(x, 0) less that of t below -t, where t = |x|.
+inline Floats gelu(Floats x) {
+  const Floats t = smaller(larger(x, -x), spread(gelu_end));
+  const Floats u = t * spread(2 / gelu_end) - spread(1.0f);
+  Floats p = spread(gelu_terms[0]);
+#pragma GCC unroll 32
+  for (std::size_t i = 1; i < sizeof gelu_terms / sizeof *gelu_terms; ++i) p = p * u + spread(gelu_terms[i]);
+  return larger(x, Floats{}) - p;
+}
+
+// Calls use(row, column, sums) for each vector of a panel's products with `count` rows of bytes.
+template <typename Use>
+inline void multiply(const Matrix& by, std::size_t number, const std::uint8_t* rows, std::size_t step,
+                     std::size_t count, Use&& use) {
+  constexpr std::size_t columns = wide * lanes;
+  for (std::size_t part = 0; part < panel; part += columns) {
+    const std::int8_t* first = by.packed + (number * by.fours * panel + part) * 4;
+    const std::int32_t* start = by.start + number * panel + part;
+    in_tiles<tallest>(count, [&](std::size_t row, auto height) {
+      constexpr std::size_t tall = decltype(height)::value;
+      Ints sums[tall][wide];
+#pragma GCC unroll 8
+      for (std::size_t r = 0; r < tall; ++r) {
+#pragma GCC unroll 8
+        for (std::size_t c = 0; c < wide; ++c) sums[r][c] = load<Ints>(start + c * lanes);
+      }
+      const std::uint8_t* from = rows + row * step;
+      const std::int8_t* signs = first;
+      for (std::size_t k = 0; k < by.fours; ++k, from += 4, signs += 4 * panel) {
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < tall; ++r) {
+          std::uint32_t four;
+          std::memcpy(&four, from + r * step, 4);
+#pragma GCC unroll 8
+          for (std::size_t c = 0; c < wide; ++c) sums[r][c] = dot(sums[r][c], four, signs + 4 * c * lanes);
+        }
+      }
+#pragma GCC unroll 8
+      for (std::size_t c = 0; c < wide; ++c) {
+        const std::size_t column = number * panel + part + c * lanes;
+        const Floats scale = load<Floats>(by.scale + column), bias = load<Floats>(by.bias + column);
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < tall; ++r) {
+          use(row + r, column, __builtin_convertvector(sums[r][c], Floats) * scale + bias);
+        }
+      }
+    });
+  }
+}
+
+void linear(const Matrix& by, const std::uint8_t* rows, std::size_t step, std::size_t count, std::size_t first,
+            std::size_t last, float* out) {
+  for (std::size_t number = first; number < last; ++number) {
+    multiply(by, number, rows, step, count,
+             [&](std::size_t row, std::size_t column, Floats v) { store(out + row * by.width() + column, v); });
+  }
+}
+
+void linear_gelu(const Matrix& by, const std::uint8_t* rows, std::size_t step, std::size_t count, std::size_t first,
+                 std::size_t last, const Scaling& scaling, std::uint8_t* out) {
+  for (std::size_t number = first; number < last; ++number) {
+    multiply(by, number, rows, step, count, [&](std::size_t row, std::size_t column, Floats v) {
+      store(out + row * by.width() + column, rounded(scaled(gelu(v), scaling, column)));
+    });
+  }
+}
+
+// out [size, filled up]: the queries of a head, a channel a row; what fills it up is zero.
+void turn(const float* queries, std::size_t step, std::size_t length, std::size_t size, std::size_t full, float* out) {
+  for (std::size_t token = 0; token < full; token += lanes) {
+    for (std::size_t channel = 0; channel < size; channel += lanes) {
+      Floats block[lanes];
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < lanes; ++i) {
+        block[i] = token + i < length ? load<Floats>(queries + (token + i) * step + channel) : Floats{};
+      }
+      transpose(block);
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < lanes; ++i) store(out + (channel + i) * full + token, block[i]);
+    }
+  }
+}
+
+// Floats that lie `row` apart from one row to the next and `column` from one column to the next.
+struct Strided {
+  const float* data;
+  std::size_t row, column;
+};
+
+// Calls use(row, column, values) for the product of a [tall, depth] and b [depth, many * lanes].
+template <std::size_t tall, std::size_t many, typename Use>
+inline void product(Strided a, const float* b, std::size_t b_step, std::size_t depth, Use&& use) {
+  Floats sums[tall][many];
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < tall; ++r) {
+#pragma GCC unroll 8
+    for (std::size_t c = 0; c < many; ++c) sums[r][c] = Floats{};
+  }
+  for (std::size_t k = 0; k < depth; ++k, a.data += a.column, b += b_step) {
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < tall; ++r) {
+      const Floats by = spread(a.data[r * a.row]);
+#pragma GCC unroll 8
+      for (std::size_t c = 0; c < many; ++c) sums[r][c] += by * load<Floats>(b + c * lanes);
+    }
+  }
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < tall; ++r) {
+#pragma GCC unroll 8
+    for (std::size_t c = 0; c < many; ++c) use(r, c * lanes, sums[r][c]);
+  }
+}
+
+// Scores [length, lanes] of as many queries become weights, still to be divided by the sums returned.
+inline Floats soften(float* scores, std::size_t length) {
+  Floats most = load<Floats>(scores), total = {};
+  for (std::size_t i = 1; i < length; ++i) most = larger(most, load<Floats>(scores + i * lanes));
+  for (std::size_t i = 0; i < length; ++i) {
+    const Floats weight = power_of_two(load<Floats>(scores + i * lanes) - most);
+    store(scores + i * lanes, weight);
+    total += weight;
+  }
+  return total;
+}
+
+// A lane for each query, so that no sum goes over lanes.
+void attention(const Text& text, std::size_t from, std::size_t size, const Scaling& scaling, std::uint8_t* out,
+               std::size_t step, float* scratch) {
+  constexpr std::size_t keys_at_once = 6, queries_at_once = 6;
+  const float *queries = text.rows + from, *keys = queries + text.hidden, *values = keys + text.hidden;
+  const std::size_t full = rounded_up(text.length, lanes);
+  float *turned = scratch, *scores = scratch + size * full;
+  turn(queries, text.step, text.length, size, full, turned);
+  for (std::size_t block = 0; block < text.length; block += lanes) {
+    in_tiles<keys_at_once>(text.length, [&](std::size_t first, auto height) {
+      product<decltype(height)::value, 1>(
+          {keys + first * text.step, text.step, 1}, turned + block, full, size,
+          [&](std::size_t r, std::size_t, Floats v) { store(scores + (first + r) * lanes, v); });
+    });
+    const Floats shares = spread(1.0f) / soften(scores, text.length);
+    const std::size_t count = text.length - block < lanes ? text.length - block : lanes;
+    in_tiles<queries_at_once>(count, [&](std::size_t first, auto height) {
+      constexpr std::size_t tall = decltype(height)::value;
+      std::size_t channel = 0;
+      const auto put = [&](std::size_t r, std::size_t c, Floats v) {
+        const Floats mean = v * spread(shares[first + r]);
+        const std::size_t column = from + channel + c;
+        store(out + (block + first + r) * step + column, rounded(scaled(mean, scaling, column)));
+      };
+      const Strided weights = {scores + first, 1, lanes};
+      for (; channel + 2 * lanes <= size; channel += 2 * lanes) {
+        product<tall, 2>(weights, values + channel, text.step, text.length, put);
+      }
+      if (channel < size) product<tall, 1>(weights, values + channel, text.step, text.length, put);
+    });
+  }
+}
+
+}  // namespace
+
+extern const Kernels MIRRORKIT_KERNELS;
+const Kernels MIRRORKIT_KERNELS = {MIRRORKIT_KERNELS_NAME, quantize, add_norm, linear, linear_gelu, attention};
+
+}  // namespace mk::ops
