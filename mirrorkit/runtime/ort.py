@@ -82,9 +82,10 @@ def _start(ort: ModuleType, source: Path | bytes, options: Any, providers: list[
     if packed is not None:
         assert isinstance(source, Path)
         where, kept = _from_memory(ort, source, options)
-        data = (packed[0],) if kept else ()
+        data = (packed[0],)
     layers = None
-    if ops and data and isinstance(source, Path):  # a graph with all its weights inside has not been fused
+    apart = data if packed is None else kept
+    if ops and apart and isinstance(source, Path):  # a graph with all its weights inside has not been fused
         layers = rewritten(source, where if isinstance(where, bytes) else None)
     try:
         if layers is not None:
