@@ -32,7 +32,8 @@ class Rewritten:
 def rewritten(file: Path, graph: bytes | None = None) -> Rewritten | None:
     """Return a graph with its encoder layers as operators; None where no library is named or no layer found.
 
-    `graph` are the bytes of `file`, where they have been read. Raises ConfigError for a library that cannot be used, BundleError for a file that is no graph.
+    `graph` are the bytes of `file`, where they have been read. Raises ConfigError for a library that cannot be used,
+    BundleError for a file that is no graph.
     """
     named = os.environ.get(VARIABLE)
     if not named:

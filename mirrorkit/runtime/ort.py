@@ -83,15 +83,16 @@ def _start(ort: ModuleType, source: Path | bytes, options: Any, providers: list[
         assert isinstance(source, Path)
         where, kept = _from_memory(ort, source, options)
         data = (packed[0],)
-    layers = None
+    layers, folder = None, ""
     apart = data if packed is None else kept
     if ops and apart and isinstance(source, Path):  # a graph with all its weights inside has not been fused
         layers = rewritten(source, where if isinstance(where, bytes) else None)
+        folder = str(source.parent)
     try:
         if layers is not None:
             options.register_custom_ops_library(str(layers.library))
             if packed is None:
-                options.add_session_config_entry(_WEIGHTS_FOLDER, str(Path(source).parent))
+                options.add_session_config_entry(_WEIGHTS_FOLDER, folder)
             where = layers.graph
         handle = ort.InferenceSession(where, options, providers=providers, enable_fallback=0)
     except Exception as err:  # ONNX Runtime's own types have no common base
