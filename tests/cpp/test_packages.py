@@ -1,7 +1,7 @@
-"""What carries the library to others, each used as they would use it: Conan's recipe, vcpkg's port, the Python wheel.
+"""What carries the library to others, each used as they would use it: Conan's recipe, the Python wheel.
 
 `make test-cpp-all` names the programs of an environment with conan, scikit-build-core, ziglang and auditwheel in
-MIRRORKIT_PACKAGERS; vcpkg is used where VCPKG_ROOT names one.
+MIRRORKIT_PACKAGERS.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 
 import mirrorkit
 from tests.conftest import REAL_TEXTS
-from tests.cpp.building import ROOT, SOURCE, onnxruntime_library, require_tools, succeed
+from tests.cpp.building import SOURCE, onnxruntime_library, require_tools, succeed
 
 pytestmark = [pytest.mark.slow, pytest.mark.cpp]
 
@@ -45,28 +45,6 @@ def test_conan_builds_it_and_a_project_that_requires_it(tmp_path: Path) -> None:
     command: list[str | Path] = [conan, "create", SOURCE, "-nr", "-s", "build_type=Debug", "-s", "compiler.cppstd=17"]
     out = succeed([*command, "-c", f"user.mirrorkit:onnxruntime={headers}"], env=env, minutes=20)
     assert f"mirrorkit {mirrorkit.__version__}\n".encode() in out
-
-
-def test_vcpkg_builds_it_and_a_project_finds_it(tmp_path: Path) -> None:
-    root = os.environ.get("VCPKG_ROOT", "")
-    if not root:
-        pytest.skip("needs VCPKG_ROOT")
-    headers, installed = require_tools().resolve(), tmp_path / "installed"
-    ports = [f"--overlay-ports={SOURCE / 'packages' / 'vcpkg'}", f"--overlay-ports={ROOT / 'tests' / 'cpp' / 'ports'}"]
-    folders = [
-        f"--x-install-root={installed}",
-        f"--x-packages-root={tmp_path / 'p'}",
-        f"--x-buildtrees-root={tmp_path / 'b'}",
-    ]
-    env = {"ORT_ROOT": str(headers), "VCPKG_FORCE_SYSTEM_BINARIES": "1", "VCPKG_BINARY_SOURCES": "clear"}
-    succeed([Path(root) / "vcpkg", "install", "mirrorkit[core]", "--classic", *ports, *folders], env=env, minutes=20)
-    shutil.copy(MAIN, tmp_path)
-    shutil.copy(CONSUMER, tmp_path)
-    toolchain = Path(root) / "scripts" / "buildsystems" / "vcpkg.cmake"
-    options = [f"-DCMAKE_TOOLCHAIN_FILE={toolchain}", f"-DVCPKG_INSTALLED_DIR={installed}", "-DVCPKG_MANIFEST_MODE=OFF"]
-    succeed(["cmake", "-S", tmp_path, "-B", tmp_path / "build", *options])
-    succeed(["cmake", "--build", tmp_path / "build"])
-    assert succeed([tmp_path / "build" / "app"]).decode() == f"mirrorkit {mirrorkit.__version__}\n"
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,13 @@
 """The C++ library built for other systems and run where something here runs their programs: the same ids and vectors.
 
 Each needs a cross compiler and what runs its programs, and skips without: `make test-cpp-all` installs both and names
-an ONNX Runtime for Windows in MIRRORKIT_WINDOWS_ONNXRUNTIME (the onnxruntime.dll of a wheel) and zig in MIRRORKIT_ZIG.
+an ONNX Runtime for Windows in MIRRORKIT_WINDOWS_ONNXRUNTIME (the onnxruntime.dll of a wheel).
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import pytest
 
 from tests.bundles import bundle_of
 from tests.conftest import REAL_TEXTS
-from tests.cpp.building import SOURCE, build, framed, require_tools, run, succeed
+from tests.cpp.building import build, framed, run, succeed
 
 pytestmark = [pytest.mark.slow, pytest.mark.cpp]
 
@@ -121,62 +120,3 @@ def test_a_link_out_of_a_bundle_is_refused_on_windows(windows: Path, bundle: Pat
     done = run(["wine", windows / "mirrorkit-cli.exe", "encode", bundle], data=b"a\n", env=wine)
     assert done.returncode == 2
     assert b"leads out of the bundle" in done.stderr
-
-
-def with_zig(preset: str, target: str, folder: Path, *options: str) -> Path:
-    """Return the folder of a build by zig for one of its targets."""
-    zig, headers = named("MIRRORKIT_ZIG"), require_tools()
-    env = {"ZIG_TARGET": target, "ZIG_GLOBAL_CACHE_DIR": str(SOURCE / "build" / "zig-cache")}
-    flags = [f"-DORT_ROOT={headers}", f"-DZIG={zig}", *options]
-    succeed(["cmake", "-S", SOURCE, "--preset", preset, "-B", folder, *flags], env=env)
-    succeed(["cmake", "--build", folder], env=env, minutes=20)
-    return folder
-
-
-# An ONNX Runtime to link with where there is none for the target: it says that it is too old.
-TOO_OLD = """\
-#include <onnxruntime_c_api.h>
-static const char *version(void) { return "0.0"; }
-static const OrtApi *none(uint32_t wanted) { return (void)wanted, NULL; }
-static const OrtApiBase base = {none, version};
-const OrtApiBase *OrtGetApiBase(void) { return &base; }
-"""
-
-
-def test_a_static_program_with_musl(tiny: Path, tmp_path: Path) -> None:
-    built = with_zig("zig-static", "x86_64-linux-musl", tmp_path / "built")
-    check_ids([built / "tests" / "token_ids"], tiny)
-    program = (built / "mirrorkit-cli").read_bytes()
-    assert b"/ld-musl" not in program
-    assert b"libc.so" not in program
-
-
-def test_what_is_static_says_that_it_can_load_nothing(bundle: Path, tmp_path: Path) -> None:
-    built = with_zig("zig-static", "x86_64-linux-musl", tmp_path / "built", "-DMIRRORKIT_BUILD_TESTS=OFF")
-    done = run([built / "mirrorkit-cli", "encode", bundle], data=b"a\n")
-    assert done.returncode == 2
-    assert b"Dynamic loading not supported" in done.stderr
-    headers, zig = require_tools(), named("MIRRORKIT_ZIG")
-    (tmp_path / "stub.c").write_text(TOO_OLD, encoding="utf-8")
-    (found,) = {path.parent for path in Path(headers).rglob("onnxruntime_c_api.h")}
-    target = ["-target", "x86_64-linux-musl", f"-I{found}"]
-    succeed([zig, "cc", *target, "-c", tmp_path / "stub.c", "-o", tmp_path / "stub.o"])
-    succeed([zig, "ar", "rcs", tmp_path / "libonnxruntime.a", tmp_path / "stub.o"])
-    options = ["-DMIRRORKIT_LINK_ONNXRUNTIME=ON", f"-DORT_LIBRARY={tmp_path / 'libonnxruntime.a'}"]
-    linked = with_zig("zig-static", "x86_64-linux-musl", tmp_path / "built", *options)
-    done = run([linked / "mirrorkit-cli", "encode", bundle], data=b"a\n")
-    assert b"ONNX Runtime 0.0: too old" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("target", "magic", "library"),
-    [
-        ("aarch64-macos", b"\xcf\xfa\xed\xfe\x0c\0\0\x01", "libmirrorkit.dylib"),
-        ("x86_64-windows-gnu", b"MZ", "mirrorkit.dll"),
-    ],
-)
-def test_what_can_only_be_built_here_builds(target: str, magic: bytes, library: str, tmp_path: Path) -> None:
-    built = with_zig("zig", target, tmp_path / "built", "-DMIRRORKIT_BUILD_TESTS=OFF")
-    (found,) = built.glob(f"*{library}")
-    assert found.read_bytes().startswith(magic)
-    assert stat.S_ISREG(found.resolve().stat().st_mode)
