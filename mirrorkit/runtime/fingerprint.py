@@ -34,7 +34,7 @@ def fingerprint_of(opened: Opened, *, windows: bool = False) -> str:
     """
     decisive = {
         "variant": opened.variant,  # one graph may be run in several precisions
-        "files": [sha256_of(file) for file in opened.files],
+        "files": [opened.hashes.get(file) or sha256_of(file) for file in opened.files],
         "max_length": opened.max_length,
         "pad_id": opened.pad_id,
         "truncation_side": opened.usage.truncation_side,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mirrorkit.errors import BundleError, ConfigError
@@ -40,6 +41,7 @@ class Opened:
     table: Path | None = None  # of a static variant: its token vectors, which the graph has its weights from
     pooled_by: str | None = None  # how token vectors become one, in the graph or not, where the folder says
     ranges: Ranges | None = None  # lowest and highest value of each component over the calibration texts
+    hashes: Mapping[Path, str] = field(default_factory=dict)  # SHA-256 of those files that were held against it
 
 
 def open_folder(name: str | Path, variant: str, device: str, *, verify: bool) -> Opened:
@@ -72,11 +74,14 @@ def choose_variant(bundle: Bundle, wanted: str, device: str, *, verify: bool) ->
             f"variant {chosen.name}: has operators that only ONNX Runtime knows, so {name} cannot run it; "
             f"use {plain}, the plain graphs"
         )
-    for name in (chosen.file, *chosen.data_files, TOKENIZER):
+    names = (chosen.file, *chosen.data_files, TOKENIZER)
+    for name in names:
         check_file(bundle, name, hashed=verify)
     if not verify:
         _tell_unverified(folder)
-    return open_variant(bundle, chosen)
+        return open_variant(bundle, chosen)
+    hashes = {bundle.path(name): bundle.files[name].sha256 for name in names}
+    return replace(open_variant(bundle, chosen), hashes=hashes)
 
 
 def _tell_unverified(folder: Path) -> None:

@@ -44,7 +44,7 @@ find_path(ORT_INCLUDE_DIR onnxruntime_c_api.h HINTS ${ORT_ROOT} ${ORT_CONFIG_DIR
           PATH_SUFFIXES include include/onnxruntime include/onnxruntime/core/session onnxruntime)
 if(NOT ORT_INCLUDE_DIR)
   message(FATAL_ERROR "onnxruntime_c_api.h not found: install libonnxruntime-dev, or set ORT_ROOT to the unpacked "
-                      "release of ONNX Runtime (1.17 or later)")
+                      "release of ONNX Runtime (1.18 or later)")
 endif()
 if(MIRRORKIT_LINK_ONNXRUNTIME)
   find_library(ORT_LIBRARY onnxruntime HINTS ${ORT_ROOT} PATH_SUFFIXES lib)
