@@ -136,8 +136,8 @@ class Encoder:
     def fingerprint(self) -> str:
         """Hex SHA-256 of what decides the vectors: graph, weights, tokenizer, where a text is cut, what follows.
 
-        The options of a call, such as the prompt, are no part of it; an adapter is. Files that were not verified are read
-        anew for it, once.
+        The options of a call, such as the prompt, are no part of it; an adapter is. Files that were not verified are
+        read for it, once.
 
         >>> from mirrorkit import Encoder
         >>> encoder = Encoder("bundle")
