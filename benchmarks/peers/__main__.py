@@ -57,6 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--shape-texts", type=int, default=64, help="texts of each kind (%(default)s)")
     add("--sts-pairs", type=int, help="score on so many pairs of each STS set; default: all")
     add("--gemm-seconds", type=float, default=1.0, help="for each size of matrix, each round (%(default)s)")
+    add("--ops", type=Path, help="libmirrorkit_ops, as export/cpp/ops/README.md builds it")
     add("--only", help="comma-separated names of contestants")
     add("--fresh", action="store_true", help="score on STS anew, whatever the record has")
     add("--results", type=Path, default=files.RESULTS)
@@ -89,7 +90,7 @@ def make_bundle(model: Path, asked: Path | None, work: Path) -> Path:
 def run_worker(contestant: Contestant, job: dict[str, Any]) -> Run:
     """Measure one contestant in a process of its own."""
     job = {**job, "engine": contestant.engine, "path": contestant.path, "file": contestant.file}
-    env = environment(job["threads"], PYTHONPATH=str(files.ROOT) if contestant.engine == "mirrorkit" else "")
+    env = environment(job["threads"], PYTHONPATH=str(files.ROOT) if contestant.engine.startswith("mirrorkit") else "")
     return run_json([contestant.python, str(WORKER), json.dumps(job)], contestant.name, env)
 
 
@@ -127,7 +128,7 @@ class Stages:
         data = [(s.name, s.score, s.left, s.right) for s in sets]
         for contestant in [c for c in self.found.contestants if not c.start_only]:  # _try may shorten the list
             about = (contestant.engine, contestant.file and Path(contestant.file).name, versions, data)
-            code = quality.our_code() if contestant.engine == "mirrorkit" else []
+            code = quality.our_code() if contestant.engine.startswith("mirrorkit") else []
             mark = quality.fingerprint([*contestant.artifacts, WORKER, *code], *about)
             if known.get(contestant.name, {}).get("fingerprint") == mark:
                 scores[contestant.name] = known[contestant.name]
@@ -203,7 +204,9 @@ def benchmark(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     listing.write_text(json.dumps(texts), encoding="utf-8")
     calibration = scratch / "calibration.json"
     calibration.write_text(json.dumps(mixed_texts(whole, CALIBRATION)), encoding="utf-8")
-    sources = Sources(model, make_bundle(model, args.bundle, work), calibration, work)
+    sources = Sources(
+        model, make_bundle(model, args.bundle, work), calibration, work, ops=args.ops and args.ops.resolve()
+    )
     others = peer_versions(sources)
     found = line_up(sources, wanted, gpu)
     found.absent |= dict.fromkeys((name for name in ALL if not wanted(name)), "not asked for")

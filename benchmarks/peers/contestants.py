@@ -37,6 +37,7 @@ GPU = {  # row -> provider
     "ONNX Runtime TensorRT fp16": "TensorrtExecutionProvider",
 }
 OURS = {f"mirrorkit {name}": name for name in VARIANT_FILES}
+OURS_BY_OPS = "mirrorkit int8-fused, libmirrorkit_ops"
 
 ALL = (
     TORCH,
@@ -51,6 +52,7 @@ ALL = (
     FASTEMBED,
     STATIC,
     *OURS,
+    OURS_BY_OPS,
     *OURS_BY_OPENVINO,
     TORCH_GPU,
     *GPU,
@@ -93,6 +95,7 @@ class Sources:
     texts: Path  # JSON list, for calibration
     work: Path  # what is made is kept here, under a name that changes with what it is made from
     venvs: Path = files.ROOT  # the folder of the .venv-*
+    ops: Path | None = None  # libmirrorkit_ops
 
     def python(self, venv: str) -> Path:
         return self.venvs / f".venv-{venv}" / "bin" / "python"

@@ -22,6 +22,7 @@ from benchmarks.peers.contestants import (
     OPTIMUM,
     OURS,
     OURS_BY_OPENVINO,
+    OURS_BY_OPS,
     STATIC,
     TORCH,
     TORCH_GPU,
@@ -195,6 +196,12 @@ def _add_ours(found: LineUp, sources: Sources, wanted: Callable[[str], bool]) ->
         row = Contestant(
             name, "mirrorkit", sys.executable, str(bundle.folder), VARIANT_FILES[variant], _graph(bundle, variant)
         )
+        found.contestants.append(row)
+    if wanted(OURS_BY_OPS) and (sources.ops is None or "int8-fused" not in bundle.variants):
+        found.leave_out([OURS_BY_OPS], "not built, see export/cpp/ops" if sources.ops is None else "not in the bundle")
+    elif wanted(OURS_BY_OPS):
+        files = _graph(bundle, "int8-fused")
+        row = Contestant(OURS_BY_OPS, "mirrorkit-ops", sys.executable, str(bundle.folder), str(sources.ops), files)
         found.contestants.append(row)
     if wanted(BARE):
         file = VARIANT_FILES["int8" if "int8" in bundle.variants else "fp32"]

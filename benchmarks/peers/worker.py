@@ -30,6 +30,12 @@ def ours(path: str, threads: int, variant: str) -> Encode:
     return encode
 
 
+def ours_by_ops(path: str, threads: int, library: str) -> Encode:
+    """Load a mirrorkit bundle whose int8 layers libmirrorkit_ops runs."""
+    os.environ["MIRRORKIT_OPS"] = library
+    return ours(path, threads, "int8-fused")
+
+
 def bare(path: str, threads: int, file: str) -> Encode:
     """Run a graph of ours with nothing around it, text by text: the floor of what a start can cost."""
     import numpy as np
@@ -193,6 +199,7 @@ def onnxruntime_gpu(path: str, threads: int, what: str) -> Encode:
 
 ENGINES: dict[str, Callable[[str, int, str], Encode]] = {
     "mirrorkit": ours,
+    "mirrorkit-ops": ours_by_ops,
     "bare": bare,
     "sentence-transformers": sentence_transformers_torch,
     "sentence-transformers-cuda": sentence_transformers_cuda,
