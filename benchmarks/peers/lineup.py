@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.peers.contestants import (
@@ -197,15 +198,21 @@ def _add_ours(found: LineUp, sources: Sources, wanted: Callable[[str], bool]) ->
             name, "mirrorkit", sys.executable, str(bundle.folder), VARIANT_FILES[variant], _graph(bundle, variant)
         )
         found.contestants.append(row)
-    if wanted(OURS_BY_OPS) and (sources.ops is None or "int8-fused" not in bundle.variants):
-        found.leave_out([OURS_BY_OPS], "not built, see export/cpp/ops" if sources.ops is None else "not in the bundle")
-    elif wanted(OURS_BY_OPS):
-        files = _graph(bundle, "int8-fused")
-        row = Contestant(OURS_BY_OPS, "mirrorkit-ops", sys.executable, str(bundle.folder), str(sources.ops), files)
-        found.contestants.append(row)
+    if wanted(OURS_BY_OPS):
+        _add_ours_by_ops(found, sources, bundle)
     if wanted(BARE):
         file = VARIANT_FILES["int8" if "int8" in bundle.variants else "fp32"]
         found.contestants.append(Contestant(BARE, "bare", sys.executable, str(bundle.folder), file, start_only=True))
+
+
+def _add_ours_by_ops(found: LineUp, sources: Sources, bundle: Bundle) -> None:
+    if "int8-fused" not in bundle.variants:
+        found.leave_out([OURS_BY_OPS], "not in the bundle")
+    elif sources.ops is None:
+        found.leave_out([OURS_BY_OPS], "not built (export/cpp/ops/README.md; then --ops FILE)")
+    else:
+        row = Contestant(OURS_BY_OPS, "mirrorkit-ops", sys.executable, str(bundle.folder), str(sources.ops))
+        found.contestants.append(replace(row, artifacts=_graph(bundle, "int8-fused")))
 
 
 def _graph(bundle: Bundle, variant: str) -> tuple[Path, ...]:
