@@ -13,7 +13,7 @@ try {
   const wanted = names.length ? [...new Set(names)] : here;
   const graphs = wanted.flatMap((name) => bundle.files(name));
   const read = (path) => bundle.source.read(path, { meter: {} }); // follows no link out of the folder
-  for (const path of new Set(["golden.jsonl", "tokenizer.json", "tokenizer_config.json", ...graphs])) {
+  for (const path of new Set(["golden.jsonl", "tokenizer.json", ...graphs])) {
     await mkdir(dirname(join(out, path)), { recursive: true });
     await writeFile(join(out, path), await read(path));
   }

@@ -3,6 +3,7 @@
 // `{ id, error }`. No import map reaches a worker, so what the package would import by name is handed to it.
 const MAKE = "make this folder with: bash export/web/setup BUNDLE OUT_DIR";
 const WASM = "vendor/ort-wasm-simd-threaded.wasm";
+const TOKENIZER = "vendor/mirrorkit/wasm/tokenizer.wasm";
 
 let bundle, encoder;
 const vectors = new Map(); // text -> vector of the encoder in use
@@ -11,15 +12,16 @@ const calls = {
   /** Load ONNX Runtime, the tokenizer and the bundle's settings, and say what there is. */
   async load(wanted, onProgress) {
     const start = performance.now();
-    const names = ["mirrorkit/browser.mjs", "ort.wasm.bundle.min.mjs", "tokenizers.min.mjs"];
-    const [wasm, ...modules] = await Promise.all([read(WASM), ...names.map(script)]);
-    const [{ openManifest }, ort, { Tokenizer }] = modules;
+    const names = ["mirrorkit/src/browser.mjs", "ort.wasm.bundle.min.mjs"];
+    const parts = await Promise.all([read(WASM), read(TOKENIZER), ...names.map(script)]);
+    const [wasm, tokenizerWasm, { openManifest }, ort] = parts;
+    const tokenizer = await WebAssembly.compile(tokenizerWasm);
     ort.env.wasm.wasmBinary = wasm;
     ort.env.wasm.numThreads = 1; // more need headers that a plain static server does not send
     const ready = performance.now();
     let settingsBytes = 0;
     const count = ({ loaded }) => onProgress((settingsBytes = loaded));
-    bundle = await openManifest("bundle", { ort, Tokenizer, onProgress: count });
+    bundle = await openManifest("bundle", { ort, tokenizer, onProgress: count });
     const manifestBytes = (await read("bundle/mirrorkit.json")).byteLength;
     const idsDiffer = (await bundle.textsWithOtherIds()).length;
     const { architecture, dim, max_length: length, files } = bundle.manifest;
@@ -28,7 +30,7 @@ const calls = {
       variants: bundle.variants.map((name) => ({ name, bytes: bundle.size(name) })),
       chosen: bundle.choose(wanted),
       goldens: { texts: (await bundle.golden()).length, idsDiffer },
-      sizes: { runtime: wasm.byteLength, settings: settingsBytes + manifestBytes + files["golden.jsonl"].bytes },
+      sizes: { runtime: wasm.byteLength, settings: settingsBytes + tokenizerWasm.byteLength + manifestBytes + files["golden.jsonl"].bytes },
       seconds: { runtime: (ready - start) / 1000, settings: (performance.now() - ready) / 1000 },
       scripts: performance.getEntriesByType("resource").map(({ name }) => name),
     };

@@ -255,9 +255,10 @@ def _libmirrorkit(c: Contents) -> Iterator[Finding]:
         yield WARNING, "opens bundles alone: export the model"
         return
     for what in not_read(c.json("tokenizer.json")):
-        yield WARNING, f"does not know {what} of tokenizer.json, and so does not open the bundle"
+        yield WARNING, f"does not know {what} of tokenizer.json: neither it nor the npm package opens the bundle"
     if alike := alike_tokens(c.folder / "tokenizer.json"):
-        yield WARNING, f"refuses added tokens that are one once they are normalized: {', '.join(map(repr, alike[:4]))}"
+        names = ", ".join(map(repr, alike[:4]))
+        yield WARNING, f"like the npm package, refuses added tokens that are one once they are normalized: {names}"
 
 
 def _missing(c: Contents, *names: str) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ import mirrorkit
 from tests.conftest import ROOT
 from tests.web.chromium import Chromium, find_chromium
 from tests.web.consumer import run
+from tests.web.site import Site
 
 NODE, JS = ROOT / "export" / "node", ROOT / "export" / "js"
 
@@ -23,7 +24,7 @@ def node() -> str:
     if shutil.which("npm") is None:
         pytest.skip("needs npm")
     stamp = NODE / "node_modules" / ".package-lock.json"  # npm writes it when it is done
-    package = [*(JS / "src").iterdir(), JS / "package.json", NODE / "package-lock.json"]
+    package = [*(JS / "src").iterdir(), JS / "wasm" / "tokenizer.wasm", JS / "package.json", NODE / "package-lock.json"]
     if not stamp.is_file() or max(file.stat().st_mtime for file in package) > stamp.stat().st_mtime:
         subprocess.run(["npm", "ci", "--ignore-scripts", "--silent"], cwd=NODE, check=True)
     return shutil.which("node") or ""
@@ -59,3 +60,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / packed).rename(folder / "mirrorkit-package.tgz")
     run("npm", "install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--silent", cwd=folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def built(project: Path, bundle: Path) -> Iterator[Site]:
+    """Serve that project as Vite builds it, with the bundle beside it."""
+    release = tuple(map(int, run("node", "--version", cwd=project).lstrip("v").split(".")[:2]))
+    if release < (20, 19):
+        pytest.skip("Vite needs node 20.19 or later")
+    run("npm", "run", "build", "--silent", cwd=project)
+    (project / "dist" / "bundle").symlink_to(bundle)
+    with Site(project / "dist") as site:
+        yield site

@@ -6,8 +6,8 @@ FINISHED = "document.body.dataset.state === 'error' || 'check' in document.body.
 DONE = "document.body.dataset.state !== 'loading'"
 # The package as a page without an import map has it: what it would import by name is handed to it.
 LOADED = """
-  const [{ openBundle, openManifest }, ort, { Tokenizer }] = await Promise.all(
-    ["mirrorkit/browser.mjs", "ort.wasm.bundle.min.mjs", "tokenizers.min.mjs"]
+  const [{ openBundle, openManifest }, ort] = await Promise.all(
+    ["mirrorkit/src/browser.mjs", "ort.wasm.bundle.min.mjs"]
       .map((name) => import(new URL(`vendor/${name}`, document.baseURI))),
   );
 """
@@ -16,7 +16,7 @@ VECTORS = (
     """(async (name, texts) => {"""
     + LOADED
     + """
-  const encoder = await (await openManifest("bundle", { ort, Tokenizer })).encoder(name, { exact: true });
+  const encoder = await (await openManifest("bundle", { ort })).encoder(name, { exact: true });
   const vectors = await encoder.encode(texts);
   await encoder.close();
   return vectors.map((vector) => Array.from(vector));

@@ -10,10 +10,14 @@ from tests.local_http import Serving
 
 
 class Site(Serving):
-    """Serve a folder until the context ends; `changed` maps `/path` to other bytes, or to None for a missing file."""
+    """Serve a folder until the context ends; `changed` maps `/path` to other bytes, or to None for a missing file.
+
+    `headers` go with each answer.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.changed: dict[str, bytes | None] = {}
+        self.headers = {"Cache-Control": "no-store"}  # what was changed must be seen
         site = self
 
         class Handler(SimpleHTTPRequestHandler):
@@ -34,7 +38,8 @@ class Site(Serving):
                     self.wfile.write(content)
 
             def end_headers(self) -> None:
-                self.send_header("Cache-Control", "no-store")  # what was changed must be seen
+                for header in site.headers.items():
+                    self.send_header(*header)
                 super().end_headers()
 
             def log_message(self, *_: object) -> None:

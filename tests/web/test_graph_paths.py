@@ -76,7 +76,6 @@ def wrapped(tag: int, body: bytes) -> bytes:
 @pytest.mark.web
 def test_node_starts_no_graph_that_reads_another_file(node: str, tiny: Path, tmp_path: Path) -> None:
     bundle = lookup_bundle(tmp_path / "bundle", tiny)
-    shutil.copy(tiny / "tokenizer_config.json", bundle)
     graph = bundle / VARIANT_FILES["fp32"]
     proto = onnx.load(graph)
     onnx.save_model(

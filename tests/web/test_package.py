@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,6 @@ def in_node(project: Path) -> Drive:
     return lambda job: dict(json.loads(run("node", "node.mjs", cwd=project, given=json.dumps(job))))
 
 
-@pytest.fixture(scope="module")
-def built(project: Path, bundle: Path) -> Iterator[Site]:
-    release = tuple(map(int, run("node", "--version", cwd=project).lstrip("v").split(".")[:2]))
-    if release < (20, 19):
-        pytest.skip("Vite needs node 20.19 or later")
-    run("npm", "run", "build", "--silent", cwd=project)
-    (project / "dist" / "bundle").symlink_to(bundle)
-    with Site(project / "dist") as site:
-        yield site
-
-
 @pytest.fixture
 def in_worker(built: Site, browser: Chromium) -> Drive:
     browser.open(f"{built.address}index.html")
@@ -53,9 +42,10 @@ def in_worker(built: Site, browser: Chromium) -> Drive:
 def test_what_is_published(project: Path) -> None:
     (about,) = json.loads(run("npm", "pack", "--dry-run", "--json", cwd=JS))
     sources = {f"src/{file.name}" for file in (JS / "src").iterdir()}
-    assert {file["path"] for file in about["files"]} == {"LICENSE", "README.md", "package.json", *sources}
+    others = {"LICENSE", "README.md", "package.json", "wasm/tokenizer.wasm", "wasm/NOTICE"}
+    assert {file["path"] for file in about["files"]} == others | sources
     assert about["version"] == mirrorkit.__version__
-    assert about["unpackedSize"] < 120_000
+    assert about["unpackedSize"] < 520_000
     installed = project / "node_modules" / "mirrorkit"
     assert (installed / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
@@ -249,7 +239,7 @@ def test_the_browser_keeps_what_it_has_loaded(
       for (const key of keys) await cache.put(key, new Response("spoilt"));
       return keys.length;
     })()"""
-    assert browser.evaluate(spoil) == 4  # graph, tokenizer, its settings, goldens
+    assert browser.evaluate(spoil) == 3  # graph, tokenizer, goldens
     mended, loaded = opened()
     assert (loaded, mended["results"]) == (2, first["results"])
     other = json.loads((bundle / "mirrorkit.json").read_text(encoding="utf-8"))  # another model under the same address
@@ -259,4 +249,4 @@ def test_the_browser_keeps_what_it_has_loaded(
     monkeypatch.setattr(built, "changed", changed)
     newer, loaded = opened()
     assert (loaded, newer["fingerprint"] != first["fingerprint"]) == (1, True)
-    assert browser.evaluate('caches.open("mirrorkit").then((cache) => cache.keys()).then((keys) => keys.length)') == 4
+    assert browser.evaluate('caches.open("mirrorkit").then((cache) => cache.keys()).then((keys) => keys.length)') == 3

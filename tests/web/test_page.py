@@ -155,7 +155,8 @@ def test_sizes_and_load_times_are_those_of_the_files(site: Site, browser: Chromi
     model = (bundle / "onnx" / "model_quantized.onnx").stat().st_size
     runtime = (served / "vendor" / "ort-wasm-simd-threaded.wasm").stat().st_size
     scripts = [*served.glob("*.*"), *served.glob("vendor/**/*.mjs")]
-    settings = [bundle / name for name in ("mirrorkit.json", "golden.jsonl", "tokenizer.json", "tokenizer_config.json")]
+    settings = [bundle / name for name in ("mirrorkit.json", "golden.jsonl", "tokenizer.json")]
+    settings.append(served / "vendor" / "mirrorkit" / "wasm" / "tokenizer.wasm")
     sums = [sum(file.stat().st_size for file in files) for files in (scripts, settings)]
     sizes = [float(row[0].removesuffix(" MB")) for row in rows.values()]
     wanted = [sums[0], runtime, sums[1], model, model + runtime + sum(sums)]
@@ -181,7 +182,8 @@ BROKEN = {
     "no graph": ({"/bundle/onnx/model_quantized.onnx": None}, "model_quantized.onnx: missing (HTTP 404)"),
     "a short graph": ({"/bundle/onnx/model_quantized.onnx": b"short"}, "has 5 bytes, mirrorkit.json says"),
     "no runtime": ({"/vendor/ort-wasm-simd-threaded.wasm": None}, "ort-wasm-simd-threaded.wasm: missing (HTTP 404)"),
-    "no script": ({"/vendor/tokenizers.min.mjs": None}, "vendor/tokenizers.min.mjs: cannot be loaded"),
+    "no tokenizer": ({"/vendor/mirrorkit/wasm/tokenizer.wasm": None}, "wasm/tokenizer.wasm: missing (HTTP 404)"),
+    "no script": ({"/vendor/ort.wasm.bundle.min.mjs": None}, "vendor/ort.wasm.bundle.min.mjs: cannot be loaded"),
 }
 
 

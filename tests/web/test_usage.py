@@ -49,7 +49,7 @@ IN_PAGE = (
     """(async (texts, all) => {"""
     + LOADED
     + """
-  const encoder = await openBundle("bundle", { ort, Tokenizer, variant: "onnx/model.onnx" });
+  const encoder = await openBundle("bundle", { ort, variant: "onnx/model.onnx" });
   const found = [];
   for (const options of all) {
     const vectors = await encoder.encode(texts, options);

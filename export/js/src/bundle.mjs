@@ -6,10 +6,10 @@ import { Meter, checkGraph, parse, readFiles, readManifest } from "./files.mjs";
 import { fingerprintOf } from "./fingerprint.mjs";
 import { textsWithOtherIds } from "./golden.mjs";
 import { startFirst } from "./start.mjs";
-import { toIds } from "./tokens.mjs";
+import { Tokenizer } from "./tokenizer.mjs";
 import { promptOf, readUsage, similarityOf } from "./usage.mjs";
 
-const SETTINGS = ["tokenizer.json", "tokenizer_config.json"];
+const TOKENIZER = "tokenizer.json";
 const GOLDEN = "golden.jsonl";
 // Of bundles that were written before they told it: PREFERENCE of mirrorkit/formats/bundle.py. A GPU has no list there:
 // int8 as it is stored here would be computed beside it.
@@ -44,12 +44,12 @@ async function open({ source, backends, loadTokenizer }, meter, variant) {
   const bundle = new Bundle(manifest, source, backends);
   if (variant !== undefined) {
     const name = bundle.choose(variant, await firstHere(backends));
-    meter.expect(manifest, [...SETTINGS, GOLDEN, ...bundle.files(name)]); // so that `total` is right from the start
+    meter.expect(manifest, [TOKENIZER, GOLDEN, ...bundle.files(name)]); // so that `total` is right from the start
   }
-  const Tokenizer = await loadTokenizer();
-  const bytes = await readFiles(source, manifest, SETTINGS, meter);
-  const settings = [...bytes].map(([path, content]) => parse(content, path));
-  bundle.tokens = toIds(Tokenizer, settings, manifest.max_length, bundle.usage.side);
+  const module = await loadTokenizer();
+  const bytes = await readFiles(source, manifest, [TOKENIZER], meter);
+  const cut = { maxLength: manifest.max_length, side: bundle.usage.side };
+  bundle.tokenizer = await Tokenizer.open(module, bytes.get(TOKENIZER), cut);
   return bundle;
 }
 
@@ -76,14 +76,14 @@ export class Bundle {
     this.source = source;
     this.backends = backends; // what may run a graph, the wanted one first, the last one always there
     this.usage = readUsage(manifest); // prompts, and what can be said of the vectors
-    this.tokens = undefined; // { ids(text), isSpecial(id) }
+    this.tokenizer = undefined;
     this.goldenRows = new Map(); // by file
   }
 
   /** Return the token ids of a text behind its prompt, special ones included, cut to max_length. */
   ids(text, options) {
     if (typeof text !== "string") throw new MirrorkitError(`text: must be a string, not ${shown(text)}`);
-    return this.tokens.ids(this.prompt(options) + text);
+    return Array.from(this.tokenizer.encode([text], this.prompt(options))[0]);
   }
 
   /** Return what stands before a text; throws MirrorkitError for a name that is none of the prompts. */
@@ -98,8 +98,7 @@ export class Bundle {
   /** Return how many ids of a prompt are attended to and not pooled. */
   unpooled(prompt) {
     if (this.usage.includePrompt || !prompt) return 0;
-    const ids = this.tokens.ids(prompt);
-    return ids.length - (this.tokens.isSpecial(ids.at(-1)) ? 1 : 0);
+    return this.tokenizer.promptLength(prompt);
   }
 
   /** Return how alike two vectors are by the model's own function; a distance is below zero. */

@@ -112,12 +112,10 @@ export class Encoder {
 
   async #cutIntoTokens(texts, before, signal) {
     const ids = [];
-    for (const [i, text] of texts.entries()) {
-      if (i && i % STRETCH === 0) {
-        await turn();
-        signal?.throwIfAborted();
-      }
-      ids.push(this.#bundle.tokens.ids(before + text));
+    for (let start = 0; start < texts.length; start += STRETCH) {
+      if (start) await turn();
+      signal?.throwIfAborted();
+      ids.push(...this.#bundle.tokenizer.encode(texts.slice(start, start + STRETCH), before));
     }
     return ids;
   }

@@ -25,8 +25,8 @@ function isSteady(ids) {
 }
 
 /**
- * Return the golden texts whose token ids are others here than in Python. There must be none: the tokenizer package
- * does not do all that `tokenizers` does, and of other ids no graph makes the right vector.
+ * Return the golden texts whose token ids are others here than in Python. There must be none: of other ids no graph
+ * makes the right vector.
  */
 export async function textsWithOtherIds(bundle) {
   const isOther = ({ text, input_ids: ids }) => bundle.ids(text).join() !== ids.join();

@@ -35,8 +35,8 @@ export interface ManifestOptions {
   provider?: "wasm" | "webgpu" | "auto" | "cpu";
   /** ONNX Runtime where you have loaded it yourself, as a worker without a bundler must: no import map reaches it. */
   ort?: { InferenceSession: object; Tensor: object };
-  /** The class of @huggingface/tokenizers, for the same reason. */
-  Tokenizer?: new (...settings: any[]) => object;
+  /** wasm/tokenizer.wasm of this package, compiled: a WebAssembly.Module, where a bundler leaves the file behind. */
+  tokenizer?: object;
 }
 
 export interface OpenOptions extends ManifestOptions {

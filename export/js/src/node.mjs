@@ -21,7 +21,7 @@ export async function openManifest(place, options) {
   return bundles.openManifest(await platform(place, options), options);
 }
 
-async function platform(place, { threads = 1, ort, Tokenizer, provider = "cpu" } = {}) {
+async function platform(place, { threads = 1, ort, tokenizer, provider = "cpu" } = {}) {
   if (provider !== "cpu") throw new MirrorkitError(`provider ${shown(provider)}: must be cpu in node`);
   const remote = /^https?:/.test(place);
   const folder = remote ? undefined : folderOf(place);
@@ -40,7 +40,7 @@ async function platform(place, { threads = 1, ort, Tokenizer, provider = "cpu" }
   return {
     source: remote ? await remoteFiles(place, { cache: false }) : folderFiles(folder),
     backends: [{ name: "cpu", get }],
-    loadTokenizer: async () => Tokenizer ?? (await loaded("@huggingface/tokenizers", tokenizers)).Tokenizer,
+    loadTokenizer: async () => tokenizer ?? (await loaded("tokenizer.wasm", compiled)),
   };
 }
 
@@ -50,7 +50,11 @@ async function loadRuntime() {
   return loaded("onnxruntime-node", () => import("onnxruntime-node"));
 }
 
-const tokenizers = () => import("@huggingface/tokenizers");
+let module; // compiled once, for all tokenizers
+
+async function compiled() {
+  return (module ??= await WebAssembly.compile(await readFile(new URL("../wasm/tokenizer.wasm", import.meta.url))));
+}
 
 async function loaded(name, load) {
   try {

@@ -3,14 +3,14 @@ import { openEncoder, openManifest } from "./bundle.mjs";
 import { MirrorkitError, firstLine, shown } from "./errors.mjs";
 import { remoteFiles } from "./remote.mjs";
 
-const tokenizers = () => import("@huggingface/tokenizers");
+let module; // tokenizer.wasm compiled once, for all tokenizers
 
 /** Return `{ openBundle, openManifest }` that take ONNX Runtime from `load()` and the provider `usual` unless told. */
 export function forWeb(load, usual) {
   const platform = async (address, options = {}) => ({
     source: await remoteFiles(address, options),
     backends: backendsOf({ load, provider: usual, ...defined(options) }),
-    loadTokenizer: async () => options.Tokenizer ?? (await loaded("@huggingface/tokenizers", tokenizers)).Tokenizer,
+    loadTokenizer: async () => options.tokenizer ?? (await loaded("tokenizer.wasm", compiled)),
   });
   return {
     openBundle: async (address, options) => openEncoder(await platform(address, options), options),
@@ -53,6 +53,13 @@ async function running(library, provider) {
     return InferenceSession.create(bytes.get(file), options);
   };
   return { provider, device: provider, Tensor, start };
+}
+
+async function compiled() {
+  if (module) return module;
+  const response = await fetch(new URL("../wasm/tokenizer.wasm", import.meta.url)); // bundlers know it in this form
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  return (module = await WebAssembly.compile(await response.arrayBuffer()));
 }
 
 async function loaded(name, load) {

@@ -1,5 +1,5 @@
 // Use the package as a job says, in node and in a worker alike, and tell what came of it.
-import { MirrorkitError, openBundle } from "mirrorkit";
+import { MirrorkitError, openBundle, openManifest } from "mirrorkit";
 
 /** `{ place, options, abortAt, calls: [{ texts, options, abortAfter, abortSoon }] }`: open, encode, close. */
 export async function drive({ place, options, abortAt, calls = [] }) {
@@ -21,6 +21,20 @@ export async function drive({ place, options, abortAt, calls = [] }) {
   await encoder.close();
   const closed = await encoder.encode("too late").catch(spoken);
   return { loading, variant, provider, dim, maxLength, fingerprint, verified, results, closed };
+}
+
+/** `{ places, calls: [[text, options]] }`: the token ids that each bundle gives, or what is wrong with it. */
+export async function tokens({ places, calls }) {
+  const found = [];
+  for (const place of places) {
+    try {
+      const bundle = await openManifest(place, { cache: false });
+      found.push(calls.map(([text, options]) => bundle.ids(text, options)));
+    } catch (error) {
+      found.push(spoken(error));
+    }
+  }
+  return found;
 }
 
 async function encode(encoder, { texts, options, abortAfter, abortSoon }) {

@@ -1,8 +1,8 @@
 // node gpu.mjs < JOB: the package's WebGPU entry over a GPU that is made up: what it chooses, and what it says.
 // `{ place, adapter, gives, options, quiet, abortAtRun }`: the adapter's features or null; `right`, `wrong`, `nothing`
 // (NaN) or `refuses`.
+import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
-import { Tokenizer } from "@huggingface/tokenizers";
 import { MirrorkitError, openBundle } from "mirrorkit/webgpu";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 
@@ -33,11 +33,13 @@ const ort = {
     },
   },
 };
+const wasm = new URL("./node_modules/mirrorkit/wasm/tokenizer.wasm", import.meta.url); // which no page reads as a file
+const tokenizer = await WebAssembly.compile(await readFile(wasm));
 const told = [];
 const warned = [];
 console.warn = (line) => warned.push(line);
 const onFallback = quiet ? undefined : (what) => told.push(what);
-const all = { ...options, ort, Tokenizer, onFallback, signal: control.signal };
+const all = { ...options, ort, tokenizer, onFallback, signal: control.signal };
 let said;
 try {
   const encoder = await openBundle(place, all);

@@ -5,5 +5,6 @@ globalThis.ask = (job) =>
   new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => resolve(data);
     worker.onerror = ({ message }) => reject(new Error(message));
-    worker.postMessage({ ...job, place: new URL(job.place, document.baseURI).href });
+    const absolute = (place) => new URL(place, document.baseURI).href;
+    worker.postMessage(job.places ? { ...job, places: job.places.map(absolute) } : { ...job, place: absolute(job.place) });
   });

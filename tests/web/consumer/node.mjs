@@ -1,5 +1,6 @@
 // node node.mjs < JOB: what drive.mjs makes of it, as a line of JSON.
 import { text } from "node:stream/consumers";
-import { drive } from "./drive.mjs";
+import { drive, tokens } from "./drive.mjs";
 
-console.log(JSON.stringify(await drive(JSON.parse(await text(process.stdin)))));
+const job = JSON.parse(await text(process.stdin));
+console.log(JSON.stringify(await (job.places ? tokens(job) : drive(job))));

@@ -3,15 +3,13 @@ import { MirrorkitError, openBundle, openManifest, type Encoder, type OpenOption
 import { openBundle as openOnGpu } from "mirrorkit/webgpu";
 import * as ort from "onnxruntime-web/wasm";
 
-declare class Tokenizer {} // that of @huggingface/tokenizers, whose own types do not resolve under nodenext
-
 const options: OpenOptions = {
   variant: "int8",
   signal: AbortSignal.timeout(60_000),
   onProgress: ({ file, loaded, total }) => console.log(`${file}: ${Math.round((100 * loaded) / total)} %`),
   onFallback: ({ provider, instead, reason }) => console.warn(provider, instead, reason),
   ort,
-  Tokenizer,
+  tokenizer: new WebAssembly.Module(new Uint8Array()),
 };
 
 export async function use(): Promise<number> {

@@ -1,3 +1,3 @@
-import { drive } from "./drive.mjs";
+import { drive, tokens } from "./drive.mjs";
 
-self.onmessage = async ({ data }) => self.postMessage(await drive(data));
+self.onmessage = async ({ data }) => self.postMessage(await (data.places ? tokens(data) : drive(data)));
