@@ -68,6 +68,8 @@ def output_boundary() -> Iterator[None]:
             flush_messages()
             _flush()
     except SystemExit as err:
+        if isinstance(err.code, int) and _for_want_of_memory(err.__cause__):
+            os._exit(err.code)  # libraries that were loaded in part crash where the interpreter tears them down
         if isinstance(err.__context__, OSError) and err.__context__.errno == errno.EPIPE:
             silence_output()
             raise SystemExit(EXIT_PIPE) from err
@@ -79,9 +81,13 @@ def output_boundary() -> Iterator[None]:
         _end(*_told(err), err)
 
 
+def _for_want_of_memory(err: BaseException | None) -> bool:
+    return isinstance(err, MemoryError) or (err is not None and is_memory(err))
+
+
 def _told(err: Exception) -> tuple[str, int]:
     """Return the line and the exit code for what is no error of the library."""
-    if isinstance(err, MemoryError) or is_memory(err):
+    if _for_want_of_memory(err):
         return "out of memory; use smaller batches or shorter texts, or a machine with more", EXIT_BAD_INPUT
     if isinstance(err, RecursionError):
         return "something in the input is nested too deeply", EXIT_BAD_INPUT
