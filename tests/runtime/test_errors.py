@@ -110,7 +110,7 @@ def test_folders_that_are_none(tmp_path: Path, tiny: Path) -> None:
         Encoder("sentence-transformers/all-MiniLM-L6-v2")
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(BundleError, match="is a file; give the folder of a bundle"):
+    with pytest.raises(BundleError, match="is a file that mirrorkit pack did not write; give the folder"):
         Encoder(file)
     with pytest.raises(BundleError, match=r"neither mirrorkit.json nor an ONNX graph in it; .*mirrorkit export"):
         Encoder(tiny)
