@@ -7,8 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from mirrorkit.errors import ModelError, first_line
+from mirrorkit.errors import ModelError
 from mirrorkit.extras import require
+from mirrorkit.foreign import reason
 
 require("torch", extra="train")
 import torch
@@ -53,7 +54,7 @@ def load_static(folder: Path) -> StaticBody:
     try:
         weights = safetensors.torch.load_file(file)
     except Exception as err:  # safetensors' own types
-        raise ModelError(f"{file}: the weights cannot be loaded ({first_line(err)})") from err
+        raise ModelError(f"{file}: the weights cannot be loaded ({reason(err)})") from err
     unknown = set(weights) - {"embedding.weight", "embeddings", "mapping", "weights"}
     table = weights.get("embedding.weight", weights.get("embeddings"))
     if unknown or table is None:
@@ -83,7 +84,7 @@ def load_static_tokenizer(folder: Path) -> Any:
         bare = {**value, "post_processor": None, "truncation": None, "padding": None}
         backend = tokenizers.Tokenizer.from_str(json.dumps(bare))
     except Exception as err:  # the Rust side raises plain Exception
-        raise ModelError(f"{file}: cannot be used as a tokenizer ({first_line(err)})") from err
+        raise ModelError(f"{file}: cannot be used as a tokenizer ({reason(err)})") from err
     special = [str(token.content) for token in backend.get_added_tokens_decoder().values() if token.special]
     padding = next((name for name in (*_PADDING, *special) if name in special), None)
     if padding is None:

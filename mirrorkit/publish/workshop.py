@@ -73,8 +73,8 @@ def hold(target: Path) -> Iterator[Workshop]:
     Raises OutputError naming the owner while another process, or another thread, holds it.
     """
     workshop = Workshop(target)
+    reserve = bytearray(_RESERVE)  # before there is anything to clear up
     lock = locked(workshop.folder, target)
-    reserve = bytearray(_RESERVE)
     try:
         workshop.mend()
         yield workshop

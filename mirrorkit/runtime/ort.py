@@ -8,8 +8,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from mirrorkit.errors import BundleError, ConfigError, MirrorkitError, first_line
+from mirrorkit.errors import BundleError, ConfigError, MirrorkitError
 from mirrorkit.extras import require
+from mirrorkit.foreign import reason
 from mirrorkit.formats.onnx_paths import check_graph_paths, packed_weights
 from mirrorkit.formats.packed import content, packed_in
 from mirrorkit.machine.cores import default_threads
@@ -97,7 +98,7 @@ def _start(ort: ModuleType, source: Path | bytes, options: Any, providers: list[
         handle = ort.InferenceSession(where, options, providers=providers, enable_fallback=0)
     except Exception as err:  # ONNX Runtime's own types have no common base
         name = "a graph in memory" if isinstance(source, bytes) else source
-        raise BundleError(f"{name}: cannot be opened by ONNX Runtime {ort.__version__} ({first_line(err)})") from err
+        raise BundleError(f"{name}: cannot be opened by ONNX Runtime {ort.__version__} ({reason(err)})") from err
     _LIVE[handle] = data
     if packed is not None:
         handle.kept_by_mirrorkit = kept  # mapped for as long as the session lives

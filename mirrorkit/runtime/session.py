@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mirrorkit.errors import BundleError, ConfigError, first_line
+from mirrorkit.errors import BundleError, ConfigError
+from mirrorkit.foreign import reason
 from mirrorkit.formats.packed import packed_in
 from mirrorkit.machine.cores import default_threads
 from mirrorkit.runtime.ort import check_device, data_files, open_for_batches
@@ -162,7 +163,7 @@ class OnnxSession:
                 found = list(self._handle.run(names, typed))
         except Exception as err:  # ONNX Runtime's own types have no common base
             shape = " x ".join(map(str, input_ids.shape))
-            raise BundleError(f"{self.file}: failed on a batch of {shape} tokens ({first_line(err)})") from err
+            raise BundleError(f"{self.file}: failed on a batch of {shape} tokens ({reason(err)})") from err
         self._check_data()
         return found
 

@@ -12,12 +12,13 @@ import pytest
 
 from tests.engines import lookup_bundle
 from tests.serving.running import Running, need_serve, running
-from tests.serving.test_search import KEY, wait_for
 from tests.web.chromium import Chromium, find_chromium
 
 need_serve()
 pytest.importorskip("onnx", reason="needs the export extra, to make what is served")
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
+
+from tests.serving.test_search import KEY, wait_for
 
 HOSTILE = [
     "<img src=x onerror=\"document.title='tea'\"> tea",
