@@ -37,7 +37,7 @@ GPU = {  # row -> provider
     "ONNX Runtime TensorRT fp16": "TensorrtExecutionProvider",
 }
 OURS = {f"mirrorkit {name}": name for name in VARIANT_FILES}
-OURS_BY_OPS = "mirrorkit int8-fused, libmirrorkit_ops"
+OURS_BY_OPS = "mirrorkit int8-fused by libmirrorkit_ops"
 
 ALL = (
     TORCH,
