@@ -149,7 +149,7 @@ def test_the_page_documents_what_is_exported_and_nothing_else() -> None:
 def test_what_the_docs_name_is_exported() -> None:
     for file in DOCS:
         text = file.read_text(encoding="utf-8")
-        for module, names in re.findall(r"from (mirrorkit[\w.]*) import ([\w, ]+)", text):
+        for module, names in re.findall(r"from (mirrorkit(?:\.\w+)*) import ([\w, ]+)", text):
             if module.startswith("mirrorkit.integrations."):
                 assert {name.strip() for name in names.split(",")} <= _exported(module), file.name
                 continue
