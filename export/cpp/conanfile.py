@@ -27,7 +27,7 @@ class Mirrorkit(ConanFile):
     default_options = {"shared": False, "fPIC": True, "link_onnxruntime": False}  # noqa: RUF012
     implements = ("auto_shared_fpic",)
     exports = "VERSION"
-    exports_sources = ("CMakeLists.txt", "VERSION", "LICENSE", "NOTICE.txt", "cmake/*", "include/*", "src/*")
+    exports_sources = ("CMakeLists.txt", "VERSION", "LICENSE", "NOTICE.txt", "cmake/*", "include/*", "ops/*", "src/*")
     test_package_folder = "packages/conan"
 
     def set_version(self):
