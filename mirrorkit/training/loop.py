@@ -18,9 +18,9 @@ from mirrorkit.text.ragged import Ints, RaggedIds, joined
 from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
-from mirrorkit.training.loss import nt_xent, ranking
+from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.order import Order
-from mirrorkit.training.own import MakeViews, OwnLoss, own_loss
+from mirrorkit.training.own import MakeViews, OwnLoss
 from mirrorkit.training.pairs import PairMaker, Pairs
 from mirrorkit.training.passes import Budget, gradients, plan_memory
 from mirrorkit.training.ranks import Ranks, processes_here
@@ -32,7 +32,6 @@ from mirrorkit.training.watch import StepLog, TrainStats, Watch
 
 require("torch", extra="train")
 import torch
-from torch import Tensor
 
 _APART = 0x9E3779B1  # between the seeds of two processes
 
@@ -82,6 +81,7 @@ def train(
         recipe, Order(len(corpus), recipe.batch_size, seed), lambda seconds: ranks.firsts(seconds, target)
     )
     watch = Watch(schedule, progress or Silent())
+    objective = Objective(encoder, recipe, ranks, loss)
     with watch.tokenising():
         pairs = PairMaker(corpus, recipe, make_views)
     if target.type == "cuda":
@@ -120,16 +120,14 @@ def train(
                     break
                 rate = _set_rate(optimizer, recipe.learning_rate * schedule.rate())
                 optimizer.zero_grad(set_to_none=True)
-                loss_of = _Loss(
-                    encoder, recipe.temperature, ranks, len(rows), draw.labels_of(rows, target), loss, draw.each
-                )
+                loss_of = objective.of(draw.batch(rows, target, schedule.done / schedule.total))
                 own = draw.both(ranks.share(rows))
                 passes = budget.passes_over(encoder, draw.views.lengths[own], recipe.max_length)
                 value = gradients(encoder, draw.views, own, passes, loss_of, dtype=dtype, scale=scaler.scale)
                 ranks.sum_gradients(encoder.parameters())
                 if step_log:
                     norm = _norm(encoder) / scaler.get_scale()
-                    step_log.write(len(watch.losses) + 1, value, rate, loss_of.vectors, norm)
+                    step_log.write(len(watch.losses) + 1, value, rate, objective.vectors, norm)
                 scaler.step(optimizer)
                 scaler.update()
                 schedule.step()
@@ -144,35 +142,6 @@ def train(
     return stats
 
 
-class _Loss:
-    """The loss of a batch, of which `ranks` has the vectors of a share; keeps the vectors of all."""
-
-    def __init__(
-        self,
-        encoder: SentenceEncoder,
-        temperature: float,
-        ranks: Ranks,
-        pairs: int,
-        labels: Tensor | None,
-        own: OwnLoss | None = None,
-        views: int = 2,
-    ) -> None:
-        self._own, self._views = own, views
-        self._normalized = encoder.usage.normalized
-        self._temperature = temperature
-        self._ranks, self._pairs, self._labels = ranks, pairs, labels
-        self.vectors = torch.empty(0)
-
-    def __call__(self, own: Tensor) -> Tensor:
-        whole = self._ranks.gather(own, self._pairs, self._views)
-        if not self._normalized:  # the loss compares directions; the model keeps its lengths
-            whole = torch.nn.functional.normalize(whole, dim=-1)
-        self.vectors = whole.detach()[: 2 * self._pairs]
-        if self._own is not None:
-            return own_loss(self._own, whole, self._temperature)
-        return (nt_xent if self._views == 2 else ranking)(whole, self._temperature, self._labels)
-
-
 @dataclass(frozen=True)
 class _Draw:
     """Strings for a number of steps."""
@@ -180,6 +149,7 @@ class _Draw:
     views: RaggedIds  # all first views, then all second views, then perhaps a negative of each pair
     labels: Ints | None  # of the views, where strings repeat
     batches: list[Ints]  # pairs of each step
+    texts: Ints  # places in the corpus of the pairs' texts
     each: int = 2  # views of a pair
 
     def both(self, pairs: Ints) -> Ints:
@@ -188,8 +158,10 @@ class _Draw:
         places = [pairs + count * i for i in range(self.each)]
         return np.concatenate(places) if len(pairs) else np.zeros(1, dtype=np.int64)
 
-    def labels_of(self, pairs: Ints, device: torch.device) -> Tensor | None:
-        return None if self.labels is None else torch.from_numpy(self.labels[self.both(pairs)]).to(device)
+    def batch(self, pairs: Ints, device: torch.device, done: float) -> Batch:
+        """Return what the loss is to know of these pairs, of which `done` is the share of the run behind them."""
+        labels = None if self.labels is None else torch.from_numpy(self.labels[self.both(pairs)]).to(device)
+        return Batch(self.texts[pairs], labels, self.each, done)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
@@ -208,7 +180,7 @@ def _draw(
     drawn = pairs.draw(used, rng)
     views, labels = tokenise_views(encoder, drawn, recipe, rng)
     each = 2 if drawn.negatives is None else 3
-    return _Draw(views, labels, np.array_split(rng.permutation(len(used)), steps), each)
+    return _Draw(views, labels, np.array_split(rng.permutation(len(used)), steps), used, each)
 
 
 def _check_sound(encoder: SentenceEncoder, texts: list[str]) -> None:

@@ -21,6 +21,7 @@ from mirrorkit.text.ragged import Ints
 from mirrorkit.training import loop
 from mirrorkit.training.corpus import load_corpus
 from mirrorkit.training.loop import train
+from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.own import OwnLoss
 from mirrorkit.training.passes import gradients, plan_passes
 from mirrorkit.training.ranks import Ranks, joined
@@ -48,11 +49,12 @@ def batch_gradients(
     labels = torch.arange(pairs).repeat(each)
     if pairs > 2:
         labels[[pairs - 1, 2 * pairs - 1]] = 0
-    draw = loop._Draw(views, None, [rows], each)
+    draw = loop._Draw(views, None, [rows], rows, each)
     own = draw.both(ranks.share(rows))
     passes = plan_passes(encoder, draw.views.lengths[own], encoder.max_length)
     encoder.zero_grad()
-    loss = gradients(encoder, draw.views, own, passes, loop._Loss(encoder, 0.2, ranks, pairs, labels, loss_of, each))
+    objective = Objective(encoder, Recipe(temperature=0.2), ranks, loss_of)
+    loss = gradients(encoder, draw.views, own, passes, objective.of(Batch(rows, labels, each)))
     ranks.sum_gradients(encoder.parameters())
     return {"loss": loss, **{name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}}
 

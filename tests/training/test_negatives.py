@@ -18,8 +18,9 @@ from mirrorkit import SentenceEncoder, finetune
 from mirrorkit.assets.paths import GRADED
 from mirrorkit.errors import ConfigError
 from mirrorkit.training.corpus import load_corpus
-from mirrorkit.training.loop import _draw, _Loss
+from mirrorkit.training.loop import _draw
 from mirrorkit.training.loss import ranking
+from mirrorkit.training.objective import Objective
 from mirrorkit.training.pairs import PairMaker
 from mirrorkit.training.passes import gradients, plan_passes
 from mirrorkit.training.ranks import Ranks
@@ -80,15 +81,15 @@ def test_loss_and_gradient_are_those_of_sentence_transformers(
     draw = _draw(encoder, PairMaker(corpus, recipe), recipe, np.arange(len(corpus)), 1, rng)
     (rows,) = draw.batches
     own = draw.both(rows)
-    labels = draw.labels_of(rows, encoder.device)
-    loss_of = _Loss(encoder, temperature, Ranks(), len(rows), labels, None, draw.each)
+    objective = Objective(encoder, recipe, Ranks())
+    loss_of = objective.of(draw.batch(rows, encoder.device, 0.0))
     found = gradients(encoder, draw.views, own, plan_passes(encoder, draw.views.lengths[own], 64), loss_of)
     assert float(found) == pytest.approx(float(loss.detach()), abs=1e-5)
     largest = max(float(gradient.abs().max()) for gradient in expected.values())
     for name, gradient in expected.items():
         own_gradient = encoder.get_parameter(name).grad
         torch.testing.assert_close(own_gradient, gradient, atol=1e-5 * max(1.0, largest), rtol=1e-4)
-    assert loss_of.vectors.shape == (40, 32)  # of both views, for the log
+    assert objective.vectors.shape == (40, 32)  # of both views, for the log
 
 
 def test_a_text_that_is_its_own_negative_elsewhere_is_left_out() -> None:

@@ -19,8 +19,8 @@ from mirrorkit import FinetuneResult, SentenceEncoder, finetune, nt_xent
 from mirrorkit.assets.paths import GRADED
 from mirrorkit.errors import ConfigError, OutputError
 from mirrorkit.training.corpus import load_corpus
-from mirrorkit.training.loop import _Loss
 from mirrorkit.training.memory import Costs
+from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.own import name_of
 from mirrorkit.training.pairs import PairMaker
 from mirrorkit.training.passes import gradients, plan_passes
@@ -159,7 +159,8 @@ def test_an_own_loss_has_the_gradient_of_plain_autograd_in_parts_too(
     encoder.zero_grad()
     plan = plan_passes(encoder, ids.lengths[rows], encoder.max_length, Costs(1.0, 0.0, 0.0, 0.0), room)
     assert plan.twice == (room < 1000)
-    found = gradients(encoder, ids, rows, plan, _Loss(encoder, 0.1, Ranks(), len(rows) // 2, None, ranking))
+    objective = Objective(encoder, Recipe(temperature=0.1), Ranks(), ranking)
+    found = gradients(encoder, ids, rows, plan, objective.of(Batch(rows[: len(rows) // 2])))
     torch.testing.assert_close(found, loss.detach(), atol=1e-5, rtol=1e-5)
     for name, p in encoder.named_parameters():
         if name in expected:
