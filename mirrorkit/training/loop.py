@@ -81,9 +81,8 @@ def train(
         recipe, Order(len(corpus), recipe.batch_size, seed), lambda seconds: ranks.firsts(seconds, target)
     )
     watch = Watch(schedule, progress or Silent())
-    objective = Objective(encoder, recipe, ranks, loss)
     with watch.tokenising():
-        pairs = PairMaker(corpus, recipe, make_views)
+        pairs, objective = PairMaker(corpus, recipe, make_views), Objective(encoder, recipe, ranks, loss)
     if target.type == "cuda":
         torch.cuda.reset_peak_memory_stats(target)
 
@@ -120,10 +119,10 @@ def train(
                     break
                 rate = _set_rate(optimizer, recipe.learning_rate * schedule.rate())
                 optimizer.zero_grad(set_to_none=True)
-                loss_of = objective.of(draw.batch(rows, target, schedule.done / schedule.total))
+                batch = draw.batch(rows, target, schedule.done / schedule.total)
                 own = draw.both(ranks.share(rows))
                 passes = budget.passes_over(encoder, draw.views.lengths[own], recipe.max_length)
-                value = gradients(encoder, draw.views, own, passes, loss_of, dtype=dtype, scale=scaler.scale)
+                value = gradients(encoder, draw.views, own, passes, objective.of(batch), dtype=dtype, scale=scaler.scale)
                 ranks.sum_gradients(encoder.parameters())
                 if step_log:
                     norm = _norm(encoder) / scaler.get_scale()
