@@ -119,10 +119,12 @@ def train(
                     break
                 rate = _set_rate(optimizer, recipe.learning_rate * schedule.rate())
                 optimizer.zero_grad(set_to_none=True)
-                batch = draw.batch(rows, target, schedule.done / schedule.total)
+                batch = draw.batch(rows, target, done=schedule.done / schedule.total)
                 own = draw.both(ranks.share(rows))
                 passes = budget.passes_over(encoder, draw.views.lengths[own], recipe.max_length)
-                value = gradients(encoder, draw.views, own, passes, objective.of(batch), dtype=dtype, scale=scaler.scale)
+                value = gradients(
+                    encoder, draw.views, own, passes, objective.of(batch), dtype=dtype, scale=scaler.scale
+                )
                 ranks.sum_gradients(encoder.parameters())
                 if step_log:
                     norm = _norm(encoder) / scaler.get_scale()
@@ -157,7 +159,7 @@ class _Draw:
         places = [pairs + count * i for i in range(self.each)]
         return np.concatenate(places) if len(pairs) else np.zeros(1, dtype=np.int64)
 
-    def batch(self, pairs: Ints, device: torch.device, done: float) -> Batch:
+    def batch(self, pairs: Ints, device: torch.device, done: float = 0.0) -> Batch:
         """Return what the loss is to know of these pairs, of which `done` is the share of the run behind them."""
         labels = None if self.labels is None else torch.from_numpy(self.labels[self.both(pairs)]).to(device)
         return Batch(self.texts[pairs], labels, self.each, done)

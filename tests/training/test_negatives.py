@@ -82,7 +82,7 @@ def test_loss_and_gradient_are_those_of_sentence_transformers(
     (rows,) = draw.batches
     own = draw.both(rows)
     objective = Objective(encoder, recipe, Ranks())
-    loss_of = objective.of(draw.batch(rows, encoder.device, 0.0))
+    loss_of = objective.of(draw.batch(rows, encoder.device))
     found = gradients(encoder, draw.views, own, plan_passes(encoder, draw.views.lengths[own], 64), loss_of)
     assert float(found) == pytest.approx(float(loss.detach()), abs=1e-5)
     largest = max(float(gradient.abs().max()) for gradient in expected.values())
