@@ -24,7 +24,7 @@ _SHOWN = 10  # faults that are told
 
 
 @dataclass(frozen=True)
-class Run:
+class ShardsRun:
     """A folder of shards, those that there should be, and how they are made."""
 
     folder: Folder

@@ -13,7 +13,7 @@ from mirrorkit.cluster.folder import Folder
 from mirrorkit.cluster.job import Job, opened
 from mirrorkit.cluster.plan import plan_shards
 from mirrorkit.cluster.result import ShardsResult
-from mirrorkit.cluster.run import Run
+from mirrorkit.cluster.run import ShardsRun
 from mirrorkit.errors import ConfigError
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress, Silent
@@ -129,7 +129,7 @@ def encode_shards(
     paths = [str(one) for one in ([inputs] if isinstance(inputs, (str, Path)) else inputs)]
     plan = plan_shards(paths, shards.out, shard_rows)
     shards.check_target()
-    run = Run(shards, plan, job, opened(job), started)
+    run = ShardsRun(shards, plan, job, opened(job), started)
     if status:
         return run.status()
     if finish:

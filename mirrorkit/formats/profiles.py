@@ -70,7 +70,7 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class Run:
+class EnginePass:
     """One pass through an engine: some rows of a batch, padded to a shape that the profile takes."""
 
     profile: int  # index among the engine's profiles
@@ -79,7 +79,7 @@ class Run:
     shape: Shape
 
 
-def choose(profiles: Sequence[Profile], batch: int, length: int) -> list[Run]:
+def choose(profiles: Sequence[Profile], batch: int, length: int) -> list[EnginePass]:
     """Return the runs that a batch of `batch` rows of `length` tokens takes, in the order of the rows.
 
     Where a profile takes the whole batch, it is one run: of the profile that needs the least padding, and among such
@@ -100,7 +100,7 @@ def choose(profiles: Sequence[Profile], batch: int, length: int) -> list[Run]:
             (i for i in fitting if rows <= profiles[i].max.batch),
             key=lambda i: (_padded(profiles[i], rows, length).tokens, _distance(profiles[i], rows, length), i),
         )
-        runs.append(Run(index, first, rows, _padded(profiles[index], rows, length)))
+        runs.append(EnginePass(index, first, rows, _padded(profiles[index], rows, length)))
         first += rows
     return runs
 

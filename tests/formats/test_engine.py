@@ -34,7 +34,7 @@ from mirrorkit.formats.engine import (
 )
 from mirrorkit.formats.files import sha256_of
 from mirrorkit.formats.model_folder import Pooling
-from mirrorkit.formats.profiles import Profile, Run, Shape, choose
+from mirrorkit.formats.profiles import EnginePass, Profile, Shape, choose
 from mirrorkit.machine import gpu as nvidia
 
 FILE = "onnx/model.onnx"
@@ -200,20 +200,20 @@ MIXED = [
 @pytest.mark.parametrize(
     ("batch", "length", "runs"),
     [
-        (1, 10, [Run(0, 0, 1, Shape(1, 10))]),
-        (256, 16, [Run(1, 0, 256, Shape(256, 16))]),
-        (40, 64, [Run(2, 0, 40, Shape(40, 64))]),
-        (65, 128, [Run(2, 0, 33, Shape(33, 128)), Run(2, 33, 32, Shape(32, 128))]),
-        (513, 4, [Run(1, 0, 257, Shape(257, 8)), Run(1, 257, 256, Shape(256, 8))]),
+        (1, 10, [EnginePass(0, 0, 1, Shape(1, 10))]),
+        (256, 16, [EnginePass(1, 0, 256, Shape(256, 16))]),
+        (40, 64, [EnginePass(2, 0, 40, Shape(40, 64))]),
+        (65, 128, [EnginePass(2, 0, 33, Shape(33, 128)), EnginePass(2, 33, 32, Shape(32, 128))]),
+        (513, 4, [EnginePass(1, 0, 257, Shape(257, 8)), EnginePass(1, 257, 256, Shape(256, 8))]),
     ],
 )
-def test_the_best_profile_takes_the_batch(batch: int, length: int, runs: list[Run]) -> None:
+def test_the_best_profile_takes_the_batch(batch: int, length: int, runs: list[EnginePass]) -> None:
     assert choose(MIXED, batch, length) == runs
 
 
 def test_the_fixed_profile_takes_what_it_was_made_for_and_fills_up_the_rest() -> None:
     only = [Profile.parse("32x64")]
-    assert choose(only, 3, 5) == [Run(0, 0, 3, Shape(32, 64))]
+    assert choose(only, 3, 5) == [EnginePass(0, 0, 3, Shape(32, 64))]
     assert [run.rows for run in choose(only, 65, 64)] == [22, 22, 21]
     with pytest.raises(ConfigError, match="65 tokens: the longest that this engine has a profile for is 64"):
         choose(only, 1, 65)
