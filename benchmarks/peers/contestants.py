@@ -25,6 +25,11 @@ OPENVINO_RAW = {  # row -> precision that is multiplied in, and the model that i
     "OpenVINO raw bf16": ("bf16", "fp32"),
     "OpenVINO raw int8": ("f32", "int8"),  # of what is not int8 in its graph
 }
+TRANSFORMERS_OPENVINO = {  # row -> precision that is multiplied in
+    "transformers' OpenVINO exporter fp32": "f32",
+    "transformers' OpenVINO exporter bf16": "bf16",
+}
+GENAI = "OpenVINO GenAI"
 OURS_BY_OPENVINO = ("mirrorkit openvino-fp32", "mirrorkit openvino-bf16", "mirrorkit openvino-int8")
 CTRANSLATE2 = {"CTranslate2 fp32": "float32", "CTranslate2 int8": "int8"}
 LLAMA_CPP = {"llama.cpp f16": "f16", "llama.cpp q8_0": "q8_0"}
@@ -46,6 +51,8 @@ ALL = (
     TRANSFORMERS,
     *OPENVINO,
     *OPENVINO_RAW,
+    *TRANSFORMERS_OPENVINO,
+    GENAI,
     *CTRANSLATE2,
     *LLAMA_CPP,
     EMBED_ANYTHING,

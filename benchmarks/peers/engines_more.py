@@ -75,7 +75,17 @@ def in_token_batches(tokenizer: Any, embed: Callable[[Any, Any], Any]) -> Encode
 
 
 def openvino_raw(path: str, threads: int, what: str) -> Encode:
-    """Run an OpenVINO model, `PRECISION:FILE`: latency hint for one text, throughput hint and async queue for many."""
+    """Run an OpenVINO model, `PRECISION:FILE`, with pooling inside: latency hint for one text, throughput for many."""
+    return _by_openvino(path, threads, what, "sentence_embedding", lambda vectors, _: vectors)
+
+
+def transformers_openvino(path: str, threads: int, what: str) -> Encode:
+    """Run what transformers' own OpenVINO exporter made, `PRECISION:FILE`, in the same way; the mean is the user's."""
+    return _by_openvino(path, threads, what, "last_hidden_state", mean_of)
+
+
+def _by_openvino(path: str, threads: int, what: str, output: str, pooled: Callable[[Any, Any], Any]) -> Encode:
+    """Return an encoder: batches of similar length by an asynchronous queue, or one batch alone."""
     import numpy as np
     import openvino as ov
 
@@ -83,7 +93,7 @@ def openvino_raw(path: str, threads: int, what: str) -> Encode:
     core, tokenizer = ov.Core(), plain_tokenizer(path)
     hints = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
     one = core.compile_model(file, "CPU", {**hints, "PERFORMANCE_HINT": "LATENCY"})
-    port = one.output("sentence_embedding")
+    port, named = one.output(output), {name for wanted in one.inputs for name in wanted.names}
     opened: list[Any] = []
 
     def queue() -> Any:
@@ -93,30 +103,56 @@ def openvino_raw(path: str, threads: int, what: str) -> Encode:
             )
         return opened[0]
 
+    def feeds(ids: Any, mask: Any) -> dict[str, Any]:
+        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": ids * 0}
+        return {name: given[name] for name in named}
+
     def encode(texts: list[str]) -> Any:
         rows = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
         batches = token_batches(rows)
+        masks = [padded([rows[i] for i in batch]) for batch in batches]
         if len(batches) == 1:
-            ids, mask = padded(rows)
-            found = one({"input_ids": ids, "attention_mask": mask})[port].copy()
+            found = pooled(one(feeds(*masks[0]))[port].copy(), masks[0][1])
             ordered = np.empty_like(found)
-            ordered[:] = found
+            ordered[batches[0]] = found
             return ordered
         vectors: Any = None
         requests = queue()
 
-        def keep(request: Any, batch: list[int]) -> None:
+        def keep(request: Any, number: int) -> None:
             nonlocal vectors
-            found = request.get_tensor("sentence_embedding").data
+            found = pooled(request.get_tensor(output).data, masks[number][1])
             if vectors is None:
                 vectors = np.empty((len(texts), found.shape[1]), dtype=np.float32)
-            vectors[batch] = found
+            vectors[batches[number]] = found
 
         requests.set_callback(keep)
-        for batch in batches:
-            ids, mask = padded([rows[i] for i in batch])
-            requests.start_async({"input_ids": ids, "attention_mask": mask}, batch)
+        for number, (ids, mask) in enumerate(masks):
+            requests.start_async(feeds(ids, mask), number)
         requests.wait_all()
+        return vectors
+
+    return encode
+
+
+def openvino_genai(path: str, threads: int, _: str) -> Encode:
+    """Run OpenVINO GenAI's own pipeline, its tokenizer, pooling and norm included."""
+    import numpy as np
+    import openvino_genai as genai  # type: ignore[import-not-found]
+
+    config = genai.TextEmbeddingPipeline.Config()
+    config.pooling_type, config.normalize = genai.TextEmbeddingPipeline.PoolingType.MEAN, True
+    about = json.loads((Path(path) / "tokenizer_config.json").read_text(encoding="utf-8"))
+    config.max_length = about["model_max_length"]
+    hints = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    pipeline = genai.TextEmbeddingPipeline(path, "CPU", config, **hints)
+
+    def encode(texts: list[str]) -> Any:
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))  # it pads what it is given at once
+        parts = [order[start : start + 32] for start in range(0, len(order), 32)]
+        found = [pipeline.embed_documents([texts[i] for i in part]) for part in parts]
+        vectors = np.empty((len(texts), len(found[0][0])), dtype=np.float32)
+        vectors[order] = np.concatenate([np.array(some, dtype=np.float32) for some in found])
         return vectors
 
     return encode
@@ -216,6 +252,8 @@ def torch_compile(path: str, threads: int, _: str) -> Encode:
 
 ENGINES: dict[str, Callable[[str, int, str], Encode]] = {
     "openvino-raw": openvino_raw,
+    "transformers-openvino": transformers_openvino,
+    "openvino-genai": openvino_genai,
     "ctranslate2": ctranslate2,
     "llama.cpp": llama_cpp,
     "embed-anything": embed_anything,

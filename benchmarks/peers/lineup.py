@@ -16,6 +16,7 @@ from benchmarks.peers.contestants import (
     CTRANSLATE2,
     EMBED_ANYTHING,
     FASTEMBED,
+    GENAI,
     GPU,
     LLAMA_CPP,
     OPENVINO,
@@ -28,6 +29,7 @@ from benchmarks.peers.contestants import (
     TORCH,
     TORCH_GPU,
     TRANSFORMERS,
+    TRANSFORMERS_OPENVINO,
     Contestant,
     LineUp,
     Sources,
@@ -38,7 +40,7 @@ from mirrorkit.formats.bundle import VARIANT_FILES, Bundle, read_bundle
 from mirrorkit.machine.facts import usable_cores
 
 PEERS = Path(__file__).parent
-VENVS = ("optimum", "openvino", "fastembed", "model2vec", "ctranslate2", "llamacpp", "embedanything", "gpu")
+VENVS = ("optimum", "openvino", "genai", "fastembed", "model2vec", "ctranslate2", "llamacpp", "embedanything", "gpu")
 
 
 def line_up(sources: Sources, wanted: Callable[[str], bool], gpu: str | None) -> LineUp:
@@ -53,6 +55,7 @@ def line_up(sources: Sources, wanted: Callable[[str], bool], gpu: str | None) ->
         ("openvino", [*OPENVINO], _openvino),
         ("openvino", [*OPENVINO_RAW], _openvino_raw),
         ("openvino", OURS_BY_OPENVINO, _ours_by_openvino),
+        ("genai", [*TRANSFORMERS_OPENVINO, GENAI], _genai),
         ("ctranslate2", [*CTRANSLATE2], _ctranslate2),
         ("llamacpp", [*LLAMA_CPP], _llama_cpp),
         ("embedanything", [EMBED_ANYTHING], _embed_anything),
@@ -108,6 +111,18 @@ def _openvino_raw(sources: Sources, python: str) -> list[Contestant]:
         what = f"{precision}:{xml}"
         found.append(Contestant(name, "openvino-raw", python, str(sources.bundle), what, files_of[xml]))
     return found
+
+
+def _genai(sources: Sources, python: str) -> list[Contestant]:
+    weights = [sources.model / "model.safetensors"]
+    folder = _made(sources, python, "make_genai.py", weights, [str(sources.model)])
+    graph = folder / "openvino_model.xml"
+    artifacts, path = (graph, graph.with_suffix(".bin")), str(sources.bundle)
+    rows = [
+        Contestant(name, "transformers-openvino", python, path, f"{precision}:{graph}", artifacts)
+        for name, precision in TRANSFORMERS_OPENVINO.items()
+    ]
+    return [*rows, Contestant(GENAI, "openvino-genai", python, str(folder), artifacts=artifacts)]
 
 
 def _ours_by_openvino(sources: Sources, python: str) -> list[Contestant]:
@@ -256,7 +271,16 @@ def gpu_name() -> str | None:
 def peer_versions(sources: Sources) -> dict[str, dict[str, str]]:
     """Return what is installed in each of the other environments, of the packages that decide."""
     packages = ("sentence-transformers", "optimum-onnx", "optimum", "transformers", "torch", "onnxruntime", "openvino")
-    peers = ("nncf", "fastembed", "model2vec", "ctranslate2", "llama_cpp_python", "embed-anything", "embed_anything")
+    peers = (
+        "nncf",
+        "fastembed",
+        "model2vec",
+        "ctranslate2",
+        "llama_cpp_python",
+        "embed-anything",
+        "embed_anything",
+        "openvino-genai",
+    )
     names = (*packages, *peers, "onnxruntime-gpu", "tokenizers", "numpy")
     code = (
         "import json\nfrom importlib.metadata import distributions\n"
