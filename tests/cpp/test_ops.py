@@ -26,7 +26,6 @@ ort = pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 
 HIDDEN, HEADS, INNER = 96, 3, 200  # heads of 32 channels; panels and groups of four that are not full
 EPSILON, SCALE = 1e-12, 32**-0.5
-PRODUCTS = {"in": (HIDDEN, 3 * HIDDEN), "out": (HIDDEN, HIDDEN), "up": (HIDDEN, INNER), "down": (INNER, HIDDEN)}
 STEPS = {"in": 0.03, "out": 0.02, "up": 0.03, "down": 0.02}  # of a byte of the input
 Array = np.ndarray[Any, Any]
 
@@ -36,11 +35,12 @@ def library(built: Path) -> Path:
     return built / "ops" / "libmirrorkit_ops.so"
 
 
-def layer(seed: int = 0, *, factors: bool = True) -> dict[str, Array]:
+def layer(seed: int = 0, *, factors: bool = True, hidden: int = HIDDEN, inner: int = INNER) -> dict[str, Array]:
     """Return the constants of a layer by name, in the order of its inputs."""
     draw = np.random.default_rng(seed)
     found: dict[str, Array] = {}
-    for name, (rows, columns) in PRODUCTS.items():
+    products = {"in": (hidden, 3 * hidden), "out": (hidden, hidden), "up": (hidden, inner), "down": (inner, hidden)}
+    for name, (rows, columns) in products.items():
         found |= {
             f"{name}.weight": draw.integers(-63, 64, (rows, columns), dtype=np.int8),
             f"{name}.weight_scale": draw.uniform(0.5, 2, columns).astype(np.float32) / np.float32(36 * rows**0.5),
@@ -51,8 +51,8 @@ def layer(seed: int = 0, *, factors: bool = True) -> dict[str, Array]:
             f"{name}.zero": np.array(draw.integers(100, 150), np.uint8),
         }
     for name in ("first", "second"):
-        found[f"{name}.gamma"] = draw.uniform(0.5, 1.5, HIDDEN).astype(np.float32)
-        found[f"{name}.beta"] = draw.normal(0, 0.2, HIDDEN).astype(np.float32)
+        found[f"{name}.gamma"] = draw.uniform(0.5, 1.5, hidden).astype(np.float32)
+        found[f"{name}.beta"] = draw.normal(0, 0.2, hidden).astype(np.float32)
     return found
 
 
@@ -110,9 +110,9 @@ def reference(constants: dict[str, Array], x: Array) -> Array:
     return norm(product(gelu(product(middle, "up")), "down") + middle, "second")
 
 
-def batch(lengths: list[int], seed: int = 1) -> tuple[Array, Array]:
+def batch(lengths: list[int], seed: int = 1, hidden: int = HIDDEN) -> tuple[Array, Array]:
     draw = np.random.default_rng(seed)
-    x = draw.normal(0, 1, (len(lengths), max(lengths), HIDDEN)).astype(np.float32)
+    x = draw.normal(0, 1, (len(lengths), max(lengths), hidden)).astype(np.float32)
     mask = (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int32)
     return x, mask
 
@@ -123,7 +123,7 @@ def kernels(library: Path) -> list[str]:
     loaded.mirrorkit_ops_kernels.restype = ctypes.c_char_p
     found = []
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("avx512-vnni", "avx2", "plain"):
+        for name in ("avx512-amx", "avx512-vnni", "avx2", "plain"):
             patch.setenv("MIRRORKIT_OPS_KERNELS", name)
             if loaded.mirrorkit_ops_kernels() is not None:
                 found.append(name)

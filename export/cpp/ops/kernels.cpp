@@ -6,6 +6,9 @@
 #include "kernels.hpp"
 
 #include "vectors.hpp"
+#if defined(__AMX_INT8__)
+#include "tiles.hpp"
+#endif
 
 namespace mk::ops {
 namespace {
@@ -74,10 +77,35 @@ inline Floats gelu(Floats x) {
   return larger(x, Floats{}) - p;
 }
 
+#if defined(__AMX_INT8__)
+// As `multiply` below, where tiles fit: a row has a multiple of 64 bytes.
+template <typename Use>
+inline void multiply_by_tiles(const Matrix& by, std::size_t number, const std::uint8_t* rows, std::size_t step,
+                              std::size_t count, Use&& use) {
+  const std::size_t left = number * panel;
+  const Factors factors = {rows, step, by.packed + left * by.fours * 4, by.fours};
+  in_pairs_of_tiles(factors, count, [&](std::size_t first, std::size_t tall, const std::int32_t* sums) {
+#pragma GCC unroll 4
+    for (std::size_t part = 0; part < panel; part += lanes) {
+      const std::size_t column = left + part;
+      const Ints start = load<Ints>(by.start + column);
+      const Floats scale = load<Floats>(by.scale + column), bias = load<Floats>(by.bias + column);
+      for (std::size_t r = 0; r < tall; ++r) {
+        const Ints sum = start + load<Ints>(sums + r * panel + part);
+        use(first + r, column, __builtin_convertvector(sum, Floats) * scale + bias);
+      }
+    }
+  });
+}
+#endif
+
 // Calls use(row, column, sums) for each vector of a panel's products with `count` rows of bytes.
 template <typename Use>
 inline void multiply(const Matrix& by, std::size_t number, const std::uint8_t* rows, std::size_t step,
                      std::size_t count, Use&& use) {
+#if defined(__AMX_INT8__)
+  if (by.fours % tile == 0) return multiply_by_tiles(by, number, rows, step, count, use);
+#endif
   constexpr std::size_t columns = wide * lanes;
   for (std::size_t part = 0; part < panel; part += columns) {
     const std::int8_t* first = by.packed + (number * by.fours * panel + part) * 4;

@@ -16,8 +16,9 @@ extern "C" {
 
 int mirrorkit_ops_abi(void);
 
-/* The instructions that its arithmetic was chosen for here: "avx512-vnni", "avx2" or "plain". The environment variable
- * MIRRORKIT_OPS_KERNELS may name others of these; NULL where the processor lacks those, and no session opens then. */
+/* The instructions that its arithmetic was chosen for here: "avx512-amx" (Linux alone), "avx512-vnni", "avx2" or
+ * "plain". The environment variable MIRRORKIT_OPS_KERNELS may name others of these; NULL where the processor or its
+ * system lacks those, and no session opens then. */
 const char *mirrorkit_ops_kernels(void);
 
 /* Puts an operator in place of every encoder layer of a serialized ONNX graph, as mirrorkit writes int8-fused graphs.
