@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import record as files
+from benchmarks import report
 from benchmarks.word_dev.cells import BASES, Cell, Workshop
 from benchmarks.word_dev.grid import cells
 from mirrorkit.errors import MirrorkitError
@@ -39,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--minutes", type=float, help="stop after the cell that is under way then")
     add("--keep", type=Path, help="folder for the encoders of whole cells, which benchmarks.word_dev.test can score")
     add("--results", type=Path, default=files.RESULTS)
+    add("--readme", type=Path, default=files.README)
     return parser
 
 
@@ -68,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 **described,
             }
             files.write_json(file, record)
+        report.update(args.results, args.readme, ("words",))
     except MirrorkitError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2
