@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from benchmarks.word_dev.cells import Cell
+from mirrorkit.training.recipes import Changes
 
 # The recipe as it was before these cells: spelled out, so that a new `auto` does not change what they are.
-BEFORE: dict[str, Any] = {
+BEFORE: Changes = {
     "epochs": 2,
     "batch_size": 200,
     "max_length": 25,
@@ -22,7 +22,7 @@ BEFORE: dict[str, Any] = {
     "blend": "0",
 }
 SHORT = 25  # steps of a trial; what a setting gives shows by then, and the whole run scores there on the way
-ONE: dict[str, dict[str, Any]] = {
+ONE: dict[str, Changes] = {
     "temperature 0.1": {"temperature": 0.1},
     "rate 2e-4": {"learning_rate": 2e-4},
     "temperature 0.05": {"temperature": 0.05},
@@ -35,15 +35,15 @@ ONE: dict[str, dict[str, Any]] = {
     "temperature 0.4": {"temperature": 0.4},
     "rate 5e-5": {"learning_rate": 5e-5},
 }
-DECAY: dict[str, Any] = {"warmup": 0.1, "decay": True}
-TOGETHER: dict[str, dict[str, Any]] = {
+DECAY: Changes = {"warmup": 0.1, "decay": True}
+TOGETHER: dict[str, Changes] = {
     "rate 4e-4, decay": {"learning_rate": 4e-4, **DECAY},
     "rate 4e-4, decay, temperature 0.4": {"learning_rate": 4e-4, "temperature": 0.4, **DECAY},
     "rate 4e-4, decay, half": {"learning_rate": 4e-4, "steps": 2 * SHORT, **DECAY},
     "rate 8e-4, decay, half": {"learning_rate": 8e-4, "steps": 2 * SHORT, **DECAY},
 }
 # Trials at four times the rate, which by 25 steps has almost all that the whole run at the old one gives.
-QUICK: dict[str, tuple[str, dict[str, Any]]] = {
+QUICK: dict[str, tuple[str, Changes]] = {
     "quick cls+mean": ("identity", {"pooling": "cls+mean"}),
     "quick contexts": ("contexts", {}),
     "quick max": ("identity", {"pooling": "max"}),
@@ -61,7 +61,7 @@ def cells(bases: Sequence[str], seeds: Sequence[int]) -> Iterator[Cell]:
             for label, changes in TOGETHER.items():
                 yield Cell(label, {**BEFORE, **changes}, base=base, seed=seed, whole=True)
             for label, (views, changes) in QUICK.items():
-                quick = {**BEFORE, "steps": SHORT, "learning_rate": 4e-4, **changes}
+                quick: Changes = {**BEFORE, "steps": SHORT, "learning_rate": 4e-4, **changes}
                 yield Cell(label, quick, views=views, base=base, seed=seed)
             yield Cell("short context", {**BEFORE, "steps": SHORT}, views="context", base=base, seed=seed)
             for label, changes in ONE.items():
