@@ -20,6 +20,7 @@ RESULTS, README = HERE / "results", HERE / "README.md"
 PAGES = {
     "studies": "studies.md",
     "verdict": "studies.md",
+    "words": "studies.md",
     "peers": "peers.md",
 }  # where sections stand; the others in README.md
 

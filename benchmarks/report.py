@@ -14,6 +14,7 @@ from benchmarks.record import README, RESULTS, page_of, read_json, update_sectio
 from benchmarks.training.report import read_records, training_section
 from benchmarks.training.study_report import machine_slug, quality_section, read_studies, studies_section
 from benchmarks.verdict.table import verdicts_section
+from benchmarks.word_dev.table import words_section
 from mirrorkit.errors import MirrorkitError
 
 SECTIONS: dict[str, Callable[[Path], str]] = {
@@ -22,6 +23,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "quality": lambda results: quality_section(read_json(results, "quality_")),
     "peers": lambda results: peers_section(read_peer_records(results)),
     "verdict": verdicts_section,
+    "words": words_section,
 }
 
 

@@ -275,7 +275,8 @@ def auto_recipe(width: int, own_pooling: str | None, *, words: bool) -> Recipe:
     were chosen for a base-sized model; only the pooling differs, a mean without the padding. A base that is a sentence
     encoder already, as its pooling tells, is trained gently and pulled back towards where it started. Sentences give
     what they have to give in 2,000 pairs, which `choose` turns into steps: with text of another kind than the task's,
-    more of them lose it again.
+    more of them lose it again. Words keep the official temperature and length: one seed on pairs and synonyms of
+    WordNet showed nothing better (benchmarks/studies.md).
     """
     small = width <= 512
     pooling = own_pooling or Pooling.MEAN
