@@ -269,6 +269,7 @@ def check_report(result: CheckResult) -> list[RenderableType]:
         for name, figures in result.variants.items():
             table.add_row(name, *(_figure(figures, key) for key in _FIGURES))
         lines.append(table)
+    lines += [escape(cut.line()) for cut in result.cuts]
     if result.consumers:
         lines.append(" · ".join(f"{consumer}: {verdict}" for consumer, verdict in result.consumers.items()))
     order = list(_COLOURS)
