@@ -62,7 +62,7 @@ def measure_cuts(bundle: Bundle, goldens: Goldens, chosen: list[Variant]) -> tup
         return tuple(found)
     name = usable[0].name
     try:
-        scores, left, right = _graded(Encoder(bundle.folder, name, verify=False))
+        scores, left, right = _graded(Encoder(bundle.folder, name))
     except BundleError:  # told already, where the graph was run
         return tuple(found)
 
