@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "serving": DATA | {"finding", "machine", "runtime"},
     "cluster": DATA | {"machine", "publish", "runtime", "runtime.files", "runtime.tensorrt"},
     "cluster.sinks": DATA | {"publish"},
-    "verification": DATA | {"machine", "runtime", "runtime.openvino"},
+    "verification": DATA | {"assets", "machine", "runtime", "runtime.openvino"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "adapting": DATA | {"evaluation", "machine", "publish", "runtime"},
     "training": DATA | {"evaluation", "machine", "model", "publish"},

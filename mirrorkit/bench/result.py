@@ -31,6 +31,15 @@ class SetScore:
 
 
 @dataclass(frozen=True)
+class CutScore:
+    """What vectors are worth that are cut to their first components and brought to unit length again."""
+
+    sts: Mapping[str, float]  # set -> score
+    sts_average: float
+    difference: Interval  # points of the average above that of the whole vectors, paired by pair of texts
+
+
+@dataclass(frozen=True)
 class Quality:
     """How good a subject's vectors are, and how near they are to the baseline's."""
 
@@ -45,6 +54,7 @@ class Quality:
     set_differences: Mapping[str, Interval] = field(default_factory=dict)  # set -> points above the baseline, paired
     average_difference: Interval | None = None  # points above the baseline, paired; None for the baseline itself
     tasks: Mapping[str, SetScore] = field(default_factory=dict)  # retrieval, search and labels: set -> score
+    cuts: Mapping[str, CutScore] = field(default_factory=dict)  # length -> score, of the lengths that the bundle names
 
     @property
     def retrieval_difference(self) -> Interval | None:

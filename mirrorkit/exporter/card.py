@@ -28,6 +28,7 @@ def bundle_card(bundle: Bundle, name: str, about: Provenance, sizes: Mapping[str
             *_prompts(bundle),
             *_table(bundle, sizes, about.calibration.name),
             *_static(bundle, sizes),
+            *_shorter(bundle, name),
             *_trim(about.trim),
             *_training(about.training),
             *_use(bundle, name),
@@ -122,6 +123,22 @@ def _static(bundle: Bundle, sizes: Mapping[str, int]) -> list[str]:
         "before the model itself, near-duplicates, clusters, a processor with little memory. Leave it where single "
         f"words decide: negation, who did what to whom, paraphrases. {variant.golden} holds texts with ids and its "
         "vectors.",
+        "",
+    ]
+
+
+def _shorter(bundle: Bundle, name: str) -> list[str]:
+    """Return what lengths vectors may be cut to, and how."""
+    dims = bundle.truncate_dims
+    if not dims or not _of_the_model(bundle):
+        return []
+    lengths = ", ".join(map(str, dims))
+    return [
+        "## Shorter vectors",
+        "",
+        f"The model was trained so that the first {lengths} of the {bundle.dim} numbers of a vector are one themselves "
+        f"(Matryoshka): `Encoder(…).encode(…, truncate_dim={dims[0]}, normalize=True)`, in sentence-transformers "
+        f'`SentenceTransformer("{name}", truncate_dim={dims[0]})`. `mirrorkit check` tells what each length costs.',
         "",
     ]
 

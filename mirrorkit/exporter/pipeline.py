@@ -23,7 +23,7 @@ from mirrorkit.formats.bundle import GOLDEN, Bundle, Precision, Variant, record_
 from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.formats.card import carried
 from mirrorkit.formats.golden import golden_rows, write_goldens
-from mirrorkit.formats.training_record import corpus_at_hand, read_training
+from mirrorkit.formats.training_record import TrainingRecord, corpus_at_hand, read_training
 from mirrorkit.machine.facts import versions
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.model.outside import compare_outside, refuse_unfit
@@ -110,6 +110,7 @@ def export(
         training=training.rows() if training else {},
         outside=outside,
         trim=trimmed,
+        truncate_dims=_cuts(training, encoder.dim),
         card=carried(origin.folder, origin.name),
     )
     texts = verification_texts(_real_texts(sample), encoder.max_length)
@@ -168,6 +169,11 @@ def _precisions(names: Sequence[str]) -> list[Precision]:
             "precision 'static': is another model, made beside this one; name one of its own too, as int8"
         )
     return list(dict.fromkeys(Precision(name) for name in names))
+
+
+def _cuts(training: TrainingRecord | None, dim: int) -> tuple[int, ...]:
+    """Return the lengths that the model was trained to be cut to; a `pooling` of one's own may leave it shorter."""
+    return tuple(length for length in training.truncate_dims if length < dim) if training else ()
 
 
 def _options(wanted: Sequence[Precision], opset: int | None, static_dim: int, *, optimize: bool) -> ExportOptions:

@@ -41,10 +41,11 @@ class Provenance:
     training: Mapping[str, str]  # what the fine-tune tells of itself, by label; empty for any other model
     outside: Outside  # what came of the comparison with sentence-transformers
     trim: TrimReport | None = None  # where the vocabulary was trimmed
+    truncate_dims: tuple[int, ...] = ()  # lengths that the fine-tune trained vectors to be cut to
     card: Mapping[str, Any] = field(default_factory=dict)  # licence, language and base of the original, by its card
 
     def as_dict(self) -> dict[str, Any]:
         """Return what mirrorkit.json records."""
         value: dict[str, Any] = {**plain(self), "outside": self.outside.as_dict()}
-        del value["trim"], value["card"]
+        del value["trim"], value["card"], value["truncate_dims"]
         return {**value, "trim": self.trim.as_dict()} if self.trim else value

@@ -120,6 +120,7 @@ class VariantMaker:
             width=e.width,
             pools_only=e.layout.pools_only,
             scalar_ranges=ranges,
+            truncate_dims=about.truncate_dims,
         )
 
     def file(self, name: str) -> Path:

@@ -125,6 +125,7 @@ class Bundle:
     width: int = 0  # of a token vector; 0: as `dim`, as in every bundle before there was anything behind the pooling
     pools_only: bool = True  # whether pooling the token vectors, and unit length, give the sentence vector
     scalar_ranges: fields.Ranges | None = None  # of the components over the calibration texts; None in older bundles
+    truncate_dims: tuple[int, ...] = ()  # lengths that the model was trained to be cut to, the shortest first
 
     @property
     def token_dim(self) -> int:
@@ -138,6 +139,10 @@ class Bundle:
     def ranges_of(self, variant: Variant) -> fields.Ranges | None:
         """Return the lowest and highest value of each component of that variant; None where nobody took them."""
         return variant.scalar_ranges if variant.dim else self.scalar_ranges
+
+    def truncate_dims_of(self, variant: Variant) -> tuple[int, ...]:
+        """Return the lengths that vectors of that variant may be cut to; none for one with vectors of its own."""
+        return () if variant.dim else self.truncate_dims
 
     def path(self, relative: str) -> Path:
         """Return the path of a file of the bundle."""
@@ -282,6 +287,7 @@ def _parse(folder: Path, raw: dict[str, Any]) -> Bundle:
         width=fields.whole(raw, "width", fields.WIDEST) if "width" in raw else 0,
         pools_only=fields.flag(raw, "pools_only", True),
         scalar_ranges=fields.ranges(raw, "scalar_ranges", raw["dim"]),
+        truncate_dims=fields.lengths(raw, "truncate_dims", raw["dim"]),
         preference={
             fields.as_text(device, "preference"): fields.texts(names, f"preference for {device}")
             for device, names in (fields.entries(raw, "preference") if "preference" in raw else {}).items()

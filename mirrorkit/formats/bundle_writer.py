@@ -43,6 +43,7 @@ def manifest_text(bundle: Bundle) -> str:
         "files": {name: {"sha256": r.sha256, "bytes": r.bytes} for name, r in sorted(bundle.files.items())},
         "provenance": dict(bundle.provenance),
         "scalar_ranges": bundle.scalar_ranges,
+        **({"truncate_dims": bundle.truncate_dims} if bundle.truncate_dims else {}),
     }
     return _NUMBERS.sub(" ", json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 

@@ -124,6 +124,15 @@ def ranges(raw: Mapping[str, Any], key: str, dim: int) -> Ranges | None:
     return low, high
 
 
+def lengths(raw: Mapping[str, Any], key: str, dim: int) -> tuple[int, ...]:
+    """Return a rising list of whole numbers above 0 and below `dim`; none where there is no such key."""
+    value = raw.get(key, [])
+    whole_numbers = isinstance(value, list) and len(value) <= MOST_ENTRIES and all(type(n) is int for n in value)
+    if not whole_numbers or any(one >= other for one, other in zip([0, *value], [*value, dim], strict=True)):
+        raise ValueError(f"{key} must be a rising list of whole numbers of 1 to {dim - 1}, is {shown(value)}")
+    return tuple(value)
+
+
 def shown(value: object) -> str:
     """Return what a message shows of a value."""
     try:

@@ -77,6 +77,14 @@ class ChangeRecord:
 
 
 @dataclass(frozen=True)
+class CutRecord:
+    """The labelled sets with vectors that are cut to their first components and brought to unit length again."""
+
+    dim: int  # components that are kept
+    changes: tuple[ChangeRecord, ...]
+
+
+@dataclass(frozen=True)
 class LookRecord:
     """How an encoder did on the strings held out; the mean reciprocal rank is × 100, the others for information."""
 
@@ -146,14 +154,22 @@ class TrainingRecord:
     no_verdict: str | None = None  # why there is none
     loss_function: str | None = None  # the user's own function, by its qualified name; null: NT-Xent
     module: bool = False  # whether the base is a module of the user's, of the class `base`, which alone can load it
+    cuts: tuple[CutRecord, ...] = ()  # the labelled sets at each length that vectors may be cut to
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def truncate_dims(self) -> tuple[int, ...]:
+        """Lengths that vectors may be cut to, the shortest first; raises ValueError for what is none."""
+        asked = str(self.hyper_parameters.get("matryoshka", ""))
+        return tuple(int(dim) for dim in asked.split(",")) if asked else ()
 
     def rows(self) -> dict[str, str]:
         """Return what a model card tells of it, by label."""
         corpora = (
             f"{c.name}, {c.bytes:,} bytes, {c.strings:,} {'pairs' if c.pairs else 'strings'} used" for c in self.corpora
         )
-        settings = {name: value for name, value in self.hyper_parameters.items() if name != "pooling"}
+        said = ("pooling", "matryoshka")  # in rows of their own
+        settings = {name: value for name, value in self.hyper_parameters.items() if name not in said}
         length = "then L2 normalisation" if self.normalized else "lengths kept"
         trained = settings.get("max_length")
         cut = f" (trained on strings cut to {trained})" if trained else ""
@@ -167,6 +183,7 @@ class TrainingRecord:
             "maximum length": f"{self.max_length} tokens{cut}",
             "views": self.views,
             **({"loss": self.loss_function} if self.loss_function else {}),
+            **self._shorter(),
             **({"checkpoint": self.dev} if self.dev else {}),
             **({"blend": self.blend} if self.blend else {}),
             "verdict, for information": self.verdict.line if self.verdict else f"none: {self.no_verdict}",
@@ -178,6 +195,23 @@ class TrainingRecord:
             "versions": ", ".join(f"{package} {version}" for package, version in self.versions.items()),
             "date": self.date,
         }
+
+    def _shorter(self) -> dict[str, str]:
+        """Return what is told of vectors that are cut."""
+        if not self.truncate_dims:
+            return {}
+        lengths = ", ".join(map(str, self.truncate_dims))
+        scores = "; ".join(
+            f"{one.name} " + ", ".join(f"{length}: {found.after:.2f}" for length, found in self._at_each(one.name))
+            for one in self.changes
+        )
+        told = {"vectors may be cut to": f"{lengths} of {self.dim} (Matryoshka, arXiv:2205.13147)"}
+        return {**told, "scores by length": scores} if scores else told
+
+    def _at_each(self, name: str) -> list[tuple[int, ChangeRecord]]:
+        """Return a labelled set at each length, the whole last."""
+        every = [*((cut.dim, cut.changes) for cut in self.cuts), (self.dim, self.changes)]
+        return [(dim, one) for dim, changes in every for one in changes if one.name == name]
 
 
 def write_training(folder: Path, record: TrainingRecord) -> None:

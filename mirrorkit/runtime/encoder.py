@@ -116,6 +116,7 @@ class Encoder:
         self.files = opened.files  # what decides the vectors
         self.usage = opened.usage  # prompts, and what can be said of the vectors
         self.dim = self._encoding.dim  # length of a vector
+        self.truncate_dims = opened.truncate_dims  # lengths that it was trained to be cut to, the shortest first
         self.long = long  # what becomes of texts of more tokens than `max_length`
         self._fingerprint: str | None = None
         if adapter is not None:
@@ -128,7 +129,7 @@ class Encoder:
     def _adapt(self, adapter: Adapter) -> None:
         adapter.check_encoder(fingerprint_of(self._encoding.opened), f"{self.folder}: {self.variant}")
         self._encoding.adapt(adapter)
-        self.dim = self._encoding.dim
+        self.dim, self.truncate_dims = self._encoding.dim, ()
         self.usage = replace(self.usage, normalized=adapter.record.normalized)
         self._fingerprint = adapter.fingerprint
 

@@ -41,6 +41,7 @@ class Opened:
     table: Path | None = None  # of a static variant: its token vectors, which the graph has its weights from
     pooled_by: str | None = None  # how token vectors become one, in the graph or not, where the folder says
     ranges: Ranges | None = None  # lowest and highest value of each component over the calibration texts
+    truncate_dims: tuple[int, ...] = ()  # lengths that the model was trained to be cut to, the shortest first
     hashes: Mapping[Path, str] = field(default_factory=dict)  # SHA-256 of those files that were held against it
 
 
@@ -106,6 +107,7 @@ def open_variant(bundle: Bundle, chosen: Variant) -> Opened:
         table=_table_of(bundle, chosen),
         pooled_by=Pooling.MEAN if chosen.precision is Precision.STATIC else bundle.pooling,
         ranges=bundle.ranges_of(chosen),
+        truncate_dims=bundle.truncate_dims_of(chosen),
     )
 
 
@@ -147,6 +149,7 @@ def open_for_engine(bundle: Bundle, engine: Path, max_length: int, *, verify: bo
         files=(engine, bundle.path(TOKENIZER)),
         pooled_by=bundle.pooling,
         ranges=bundle.scalar_ranges,
+        truncate_dims=bundle.truncate_dims,
     )
 
 

@@ -55,10 +55,15 @@ def finetune_report(result: FinetuneResult) -> list[RenderableType]:
         # Measured against labels, `helped` was right, the other two about as often as not.
         unsure = "" if result.verdict.outcome == HELPED else "; labels tell more: --eval"
         told = f"verdict, for information: {result.verdict.line}{unsure}"
-    lines += [*(escape(one.line) for one in result.changes), told]
+    lines += [*(escape(one.line) for one in result.changes), *_cuts(result), told]
     if result.out:
         lines.append(f"wrote {result.out}")
     return lines
+
+
+def _cuts(result: FinetuneResult) -> list[RenderableType]:
+    """Return the scores with vectors cut to the lengths that were trained."""
+    return [escape(f"first {cut.dim}: {one.line}") for cut in result.cuts for one in cut.changes]
 
 
 def _parts(memory: MemoryRecord) -> list[RenderableType]:
@@ -264,6 +269,7 @@ def check_report(result: CheckResult) -> list[RenderableType]:
         for name, figures in result.variants.items():
             table.add_row(name, *(_figure(figures, key) for key in _FIGURES))
         lines.append(table)
+    lines += [escape(cut.line()) for cut in result.cuts]
     if result.consumers:
         lines.append(" · ".join(f"{consumer}: {verdict}" for consumer, verdict in result.consumers.items()))
     order = list(_COLOURS)

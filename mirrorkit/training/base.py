@@ -17,6 +17,7 @@ from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.model.hub import locate_model
 from mirrorkit.model.outside import compare_outside
 from mirrorkit.model.own_module import Backbone, ModuleEncoder, load_again, name_of_module
+from mirrorkit.training.matryoshka import check_dims
 from mirrorkit.training.recipes import Recipe
 from mirrorkit.training.view_choice import CountTokens
 
@@ -139,7 +140,11 @@ def _fixed(settings: Recipe) -> int | None:
 
 
 def _fitted(encoder: SentenceEncoder, settings: Recipe) -> SentenceEncoder:
-    """Give the encoder the maximum length of the training where that is larger than its own."""
+    """Give the encoder the maximum length of the training where that is larger than its own.
+
+    Raises ConfigError for what the recipe wants and the encoder cannot do.
+    """
+    check_dims(settings.cut_dims, encoder.dim)
     positions = positions_of(encoder.backbone)
     if settings.max_length > positions:
         raise ConfigError(f"max_length {settings.max_length}: this model takes at most {positions} tokens")

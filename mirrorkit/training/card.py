@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 from mirrorkit.evaluation.sts import StsReport
 from mirrorkit.formats.card import carried, front_matter
+from mirrorkit.formats.training_record import ChangeRecord
 from mirrorkit.training.result import FinetuneResult
 
 _THEIRS = ["sentence-transformers"]  # not said of what they cannot load
@@ -37,6 +39,7 @@ def model_card(result: FinetuneResult) -> str:
             "",
             *_scores(result),
             *_changes(result),
+            *_cuts(result),
             *_usage(name, result),
         ]
     )
@@ -82,6 +85,46 @@ def _changes(result: FinetuneResult) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _cuts(result: FinetuneResult) -> list[str]:
+    """Return the lengths that vectors may be cut to, and how good they are at each."""
+    dims = result.recipe.cut_dims
+    if not dims:
+        return []
+    lengths = [*dims, result.encoder.dim]
+    rows = [
+        f"| {one.name} | {one.measure} | "
+        + " | ".join(f"{found.before:.2f} → {found.after:.2f}" for found in _at_each(result, one.name))
+        + " |"
+        for one in result.changes
+    ]
+    table = [
+        "× 100, before → after the fine-tune, by the numbers that are kept:",
+        "",
+        f"| set | measure | {' | '.join(map(str, lengths))} |",
+        f"|---|---|{'---|' * len(lengths)}",
+        *rows,
+        "",
+    ]
+    return [
+        "## Shorter vectors",
+        "",
+        f"The first {_listed(dims)} numbers of a vector were trained to be one themselves (Matryoshka, "
+        f"arXiv:2205.13147): keep so many (`truncate_dim={dims[0]}`) and bring what is left to unit length.",
+        "",
+        *(table if rows else []),
+    ]
+
+
+def _at_each(result: FinetuneResult, name: str) -> list[ChangeRecord]:
+    every = [*(cut.changes for cut in result.cuts), result.changes]
+    return [one for changes in every for one in changes if one.name == name]
+
+
+def _listed(dims: Sequence[int]) -> str:
+    *others, last = map(str, dims)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _score(report: StsReport, task: str) -> str:

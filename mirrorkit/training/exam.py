@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mirrorkit.correlation import Array
 from mirrorkit.errors import CorpusError
+from mirrorkit.evaluation.cut import Cut, Kept
 from mirrorkit.evaluation.own import OwnSet, graded_set, read_all
-from mirrorkit.evaluation.pairs import GradedPairs, correlate, pair_cosines
+from mirrorkit.evaluation.pairs import GradedPairs, TextEncoder, correlate, pair_cosines
 from mirrorkit.evaluation.sts import StsReport, folder_tasks, read_tasks
 from mirrorkit.extras import require
-from mirrorkit.formats.training_record import ChangeRecord
+from mirrorkit.formats.training_record import ChangeRecord, CutRecord
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress
@@ -33,6 +34,7 @@ class Marks:
     sts: StsReport | None
     items: dict[str, Array]
     look: Look | None
+    cuts: Mapping[int, dict[str, Array]] = field(default_factory=dict)  # the items, by the length of cut vectors
 
 
 class Exam:
@@ -49,32 +51,46 @@ class Exam:
         progress: Progress,
         dtype: torch.dtype,
         probe: Probe | str | None,
+        dims: Sequence[int] = (),
     ) -> Marks:
-        """Measure an encoder; without a probe on the labelled sets alone."""
+        """Measure an encoder; without a probe on the labelled sets alone, and with vectors as they are.
+
+        With a probe the labelled sets are scored with vectors cut to each of `dims` too.
+        """
         found: dict[str, Array] = {}
         report: StsReport | None = None
         if self._sts or self._own:
             progress.phase(f"scoring {when}")
         with clock("evaluate"):
+            kept = Kept(encoder) if dims and probe is not None else encoder
             if self._sts:
-                cosines = pair_cosines(encoder, self._sts, progress)
+                cosines = pair_cosines(kept, self._sts, progress)
                 report = StsReport({one.name: correlate(cosines[one.name], one.score) for one in self._sts})
                 found |= {f"sts:{name}": values for name, values in cosines.items()}
-            found |= {one.name: one.items(encoder, progress) for one in self._own}
+            found |= {one.name: one.items(kept, progress) for one in self._own}
+            cuts = {dim: self._items(Cut(kept, dim)) for dim in dims} if isinstance(kept, Kept) else {}
         with clock("verdict"):
             looked = look(encoder, probe, dtype) if isinstance(probe, Probe) else None
-        return Marks(report, found, looked)
+        return Marks(report, found, looked, cuts)
+
+    def _items(self, encoder: TextEncoder) -> dict[str, Array]:
+        return {one.name: one.items(encoder, None) for one in self._sets}
 
     def run(self, done: Attempt, before: Marks, after: Marks, probe: Probe | str | None) -> Run:
         """Return an attempt with its scores; what changed is told of the one that had the probe, which is kept."""
         verdict = judge(before.look, after.look, probe) if isinstance(probe, Probe) else None
-        changes = [] if probe is None else self._changes(before, after)
-        return Run(done.seed, done.stats, after.sts, done.blend, done.dev, tuple(changes), verdict)
+        changes = [] if probe is None else self._changes(before.items, after.items)
+        cuts = [CutRecord(dim, tuple(self._changes(before.cuts[dim], after.cuts[dim]))) for dim in after.cuts]
+        return Run(done.seed, done.stats, after.sts, done.blend, done.dev, tuple(changes), verdict, tuple(cuts))
 
-    def _changes(self, before: Marks, after: Marks) -> list[ChangeRecord]:
+    @property
+    def _sets(self) -> list[OwnSet]:
+        return [*(graded_set("sts", pairs) for pairs in self._sts), *self._own]
+
+    def _changes(self, before: Mapping[str, Array], after: Mapping[str, Array]) -> list[ChangeRecord]:
         found = []
-        for one in [*(graded_set("sts", pairs) for pairs in self._sts), *self._own]:
-            first, second = before.items[one.name], after.items[one.name]
+        for one in self._sets:
+            first, second = before[one.name], after[one.name]
             change = one.change(first, second)
             found.append(
                 ChangeRecord(

@@ -205,7 +205,7 @@ def finetune(
             gradient_checkpointing=gradient_checkpointing,
         )
 
-        score = partial(exam.take, clock=clock, progress=progress, dtype=dtype)
+        score = partial(exam.take, clock=clock, progress=progress, dtype=dtype, dims=settings.cut_dims)
         before: Marks | None = None
         runs: list[Run] = []
         kept: SentenceEncoder | None = None

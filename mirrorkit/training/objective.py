@@ -9,6 +9,7 @@ from mirrorkit.extras import require
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.ragged import Ints
 from mirrorkit.training.loss import nt_xent, ranking
+from mirrorkit.training.matryoshka import check_dims, nested
 from mirrorkit.training.own import OwnLoss, own_loss
 from mirrorkit.training.ranks import Ranks
 from mirrorkit.training.recipes import Recipe
@@ -38,6 +39,8 @@ class Objective:
     def __init__(self, encoder: SentenceEncoder, recipe: Recipe, ranks: Ranks, own: OwnLoss | None = None) -> None:
         self._normalized = encoder.usage.normalized
         self._recipe, self._ranks, self._own = recipe, ranks, own
+        self._cuts = recipe.cut_dims
+        check_dims(self._cuts, encoder.dim)
         self.vectors = torch.empty(0)
 
     def of(self, batch: Batch) -> Callable[[Tensor], Tensor]:
@@ -48,7 +51,7 @@ class Objective:
             if not self._normalized:  # the loss compares directions; the model keeps its lengths
                 whole = torch.nn.functional.normalize(whole, dim=-1)
             self.vectors = whole.detach()[: 2 * batch.pairs]
-            return self._loss(whole, batch)
+            return nested(lambda vectors: self._loss(vectors, batch), whole, self._cuts)
 
         return loss_of
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from mirrorkit.errors import ConfigError
 from mirrorkit.formats.model_folder import Pooling, pooling_name, poolings_of
+from mirrorkit.training.matryoshka import parse_dims
 from mirrorkit.training.text_kind import TextKind, kind_of
 from mirrorkit.training.view_choice import CountTokens, Views, as_views, crop_tokens, is_mixed, settled
 
@@ -79,11 +80,14 @@ class Recipe:
     seconds: float = _setting(0.0, "Train for this long, however many steps that makes; 0: as the steps say.")
     blend: str = _setting("0", "Share of the base's weights in the result, 0 to 1; auto: by held-out crops.")
     lora: int = _setting(0, "Rank of additions to the linear layers (LoRA) that alone are trained; 0: all weights are.")
+    matryoshka: str = _setting("", "Lengths that vectors may be cut to, as 64,128,256: each is trained; empty: none.")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pooling", pooling_name(poolings_of(str(self.pooling))))
         object.__setattr__(self, "views", as_views(self.views))
         object.__setattr__(self, "blend", str(self.blend))
+        if isinstance(self.matryoshka, str):
+            object.__setattr__(self, "matryoshka", ",".join(map(str, parse_dims(self.matryoshka))))
         for field in dataclasses.fields(self):
             value, (kind, wanted) = getattr(self, field.name), _KINDS[type(field.default)]
             fits = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
@@ -107,6 +111,11 @@ class Recipe:
         """Characters that a crop has at the least and at the most."""
         shortest, longest = map(int, self.crop.split(","))
         return shortest, longest
+
+    @property
+    def cut_dims(self) -> tuple[int, ...]:
+        """Lengths that vectors may be cut to, the shortest first."""
+        return parse_dims(self.matryoshka)
 
     @property
     def blend_share(self) -> float | None:
@@ -136,6 +145,7 @@ class Changes(TypedDict, total=False):
     seconds: float | None
     blend: str | None
     lora: int | None
+    matryoshka: str | None
 
 
 def _is_crop(value: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirrorkit.formats.plain import plain
-from mirrorkit.formats.training_record import ChangeRecord, CorpusRecord, ScoresRecord, TrainingRecord
+from mirrorkit.formats.training_record import ChangeRecord, CorpusRecord, CutRecord, ScoresRecord, TrainingRecord
 from mirrorkit.machine.facts import versions
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Run:
     dev: DevReport | None = None
     changes: tuple[ChangeRecord, ...] = ()
     verdict: Verdict | None = None
+    cuts: tuple[CutRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,18 @@ class FinetuneResult:
         [('knn:topics', 'kNN accuracy', 12)]
         """
         return self.runs[0].changes
+
+    @property
+    def cuts(self) -> tuple[CutRecord, ...]:
+        """The same with vectors cut to each of the lengths that `matryoshka` names, in the first run.
+
+        >>> from mirrorkit import finetune
+        >>> options = {"steps": 2, "batch_size": 32, "matryoshka": "64,128"}
+        >>> result = finetune("tiny", "corpus.txt", evaluate="knn:topics.tsv", **options)
+        >>> [(cut.dim, cut.changes[0].name) for cut in result.cuts]
+        [(64, 'knn:topics'), (128, 'knn:topics')]
+        """
+        return self.runs[0].cuts
 
     @property
     def stats(self) -> TrainStats:
@@ -146,6 +159,7 @@ class FinetuneResult:
             before=_scores(self.before),
             after=_scores(self.after),
             changes=self.changes,
+            cuts=self.cuts,
             verdict=self.verdict.record() if self.verdict else None,
             no_verdict=self.no_verdict,
             loss_function=self.loss_function,

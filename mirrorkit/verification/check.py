@@ -32,6 +32,7 @@ from mirrorkit.runtime.opening import open_variant, tokenizer_of, unpooled
 from mirrorkit.runtime.session import OnnxSession, Signature
 from mirrorkit.runtime.static import open_runner
 from mirrorkit.verification.consumers import Contents, lint, verdicts
+from mirrorkit.verification.cuts import CutFigures, measure_cuts
 from mirrorkit.verification.engines import check_openvino
 from mirrorkit.verification.foreign import examine
 from mirrorkit.verification.problem import Problem, Severity, Stage, errors
@@ -47,6 +48,7 @@ _LEFT_OUT = "left out of this folder"
 class CheckResult:
     """What was found in a folder; `variants` are the figures measured of each graph.
 
+    `cuts` are those of the lengths that the bundle names for vectors that are cut (`truncate_dims`): none, mostly.
     A problem has a stage, what is wrong, where, what was measured and allowed, and a severity: only an error makes the
     folder unfit.
 
@@ -63,6 +65,7 @@ class CheckResult:
     problems: tuple[Problem, ...]
     variants: dict[str, dict[str, float]]
     consumers: dict[str, str]  # verdict by consumer
+    cuts: tuple[CutFigures, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -71,7 +74,10 @@ class CheckResult:
 
     def as_dict(self) -> dict[str, object]:
         """Return what `--json` prints."""
-        return {"ok": self.ok, **plain(self)}
+        value = {"ok": self.ok, **plain(self)}
+        if not self.cuts:
+            del value["cuts"]
+        return value
 
 
 def check(
@@ -141,13 +147,15 @@ def _check(bundle: Bundle, wanted: Sequence[str] | None, engine: str) -> CheckRe
     if engine == "openvino" and goldens is not None:
         sound = [variant for variant in chosen if not damaged & {variant.file, *variant.data_files}]
         figures |= check_openvino(bundle, sound, _reference(bundle, goldens), problems)
+    sound = [variant for variant in chosen if variant.name in figures]
+    cuts = measure_cuts(bundle, goldens, sound) if bundle.truncate_dims and goldens is not None else ()
     if not bundle.variants:
         what = f"no variants{' here: all were left out' if bundle.absent else ''}"
         problems.append(Problem(Stage.MANIFEST, what, where=MANIFEST))
     if is_packed(bundle.folder):
         what = "packed in one file, which other libraries do not read; mirrorkit unpack makes a folder of it"
         note = Problem(Stage.CONSUMERS, what, severity=Severity.NOTE)
-        return CheckResult(bundle.folder, True, (*problems, note), figures, {})
+        return CheckResult(bundle.folder, True, (*problems, note), figures, {}, cuts)
     consumers = lint(
         Contents(
             bundle.folder,
@@ -162,7 +170,7 @@ def _check(bundle: Bundle, wanted: Sequence[str] | None, engine: str) -> CheckRe
     left_out = any(p.what == _LEFT_OUT for p in problems)
     if wanted or left_out:  # nothing is known about graphs that were not opened, and nothing owed of what is not here
         consumers = [replace(p, severity=_at_most_warning(p.severity)) for p in consumers]
-    return CheckResult(bundle.folder, True, (*problems, *consumers), figures, verdicts(consumers))
+    return CheckResult(bundle.folder, True, (*problems, *consumers), figures, verdicts(consumers), cuts)
 
 
 def _at_most_warning(severity: Severity) -> Severity:

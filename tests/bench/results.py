@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from mirrorkit.bench.result import BASELINE, BenchResult, Interval, Quality, SetScore, Speed, Subject, Timing
+from mirrorkit.bench.result import (
+    BASELINE,
+    BenchResult,
+    CutScore,
+    Interval,
+    Quality,
+    SetScore,
+    Speed,
+    Subject,
+    Timing,
+)
 
 SETS = {"sts12": 72.37, "sts13": 80.60, "sts14": 75.60, "sts15": 85.39, "sts16": 78.99, "stsb": 82.03, "sickr": 77.15}
 TASKS = {
@@ -81,6 +91,7 @@ def quality(lowest: float, mean: float, gain: float, *, is_baseline: bool = Fals
             name: replace(one, score=one.score + gain, difference=None if is_baseline else points(gain))
             for name, one in TASKS.items()
         },
+        cuts={"128": CutScore(dict.fromkeys(SETS, 70.0), 70.0, points(-1.5))},
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,12 @@ from mirrorkit.bench.measure.quality import QualityRun, measure_quality
 from mirrorkit.bench.measure.workload import Workload
 from mirrorkit.bench.result import Interval, SetScore
 from mirrorkit.errors import ConfigError, CorpusError, ModelError
+from mirrorkit.evaluation.cut import Cut
 from mirrorkit.evaluation.knn import LabelledTexts, score_knn
 from mirrorkit.evaluation.pairs import GradedPairs, score_pairs
 from mirrorkit.evaluation.search import SearchSet, score_search
 from mirrorkit.evaluation.sets import QuerySet
+from mirrorkit.formats.bundle import Bundle
 from mirrorkit.text.ragged import Floats, Ints, RaggedIds
 
 DIM = 16
@@ -239,3 +243,34 @@ def test_search_and_labels_are_scored_as_by_eval_and_compared_by_query(
         assert one.difference.low < one.difference.value == pytest.approx(one.score - base[name].score)
     assert found["fp32"].retrieval_difference == Interval(0, 0, 0)
     assert (found["int8"].knn_difference, found["int8"].search_difference) == (spoilt["knn:drawn"].difference, None)
+
+
+def stretched(vectors: Floats) -> Floats:
+    """Return vectors of other directions, each changed alike whatever stands beside it."""
+    moved = vectors * np.linspace(1, 3, vectors.shape[1], dtype=np.float32)
+    return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True), dtype=np.float32)
+
+
+def test_cut_vectors_score_as_short_vectors_do(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    models = {"baseline": MadeUp(as_is, 0.0), "int8": MadeUp(stretched, 0.0), "static": MadeUp(as_is, 0.0)}
+    monkeypatch.setattr(quality, "open_model", lambda one, threads: models[one.name])
+    bundle = Bundle(tmp_path, "bert", DIM, 64, "mean", 0, {}, {}, truncate_dims=(3, 8))
+    monkeypatch.setattr(quality, "_goldens", lambda chosen: {})
+    others = [replace(candidate("int8", "int8"), bundle=bundle), replace(candidate("static", "static"), bundle=bundle)]
+    found = measure_quality([candidate("baseline"), *others], PLAN, workload, LONGEST).qualities
+    assert not found["static"].cuts  # which is another model
+    for name in ("baseline", "int8"):
+        assert list(found[name].cuts) == ["3", "8"]
+        for length, cut in found[name].cuts.items():
+            expected = {
+                one: s.spearman for one, s in score_pairs(Cut(models[name], int(length)), workload.sets).items()
+            }
+            assert cut.sts == pytest.approx(expected, abs=0.1)  # unit length is taken in single precision there
+            assert cut.difference.value == pytest.approx(cut.sts_average - found[name].sts_average)
+            assert cut.difference.low <= cut.difference.value <= cut.difference.high
+    plain = replace(bundle, truncate_dims=())
+    without = [replace(one, bundle=plain) for one in others]
+    measured = measure_quality([candidate("baseline"), *without], PLAN, workload, LONGEST).qualities
+    assert [one.cuts for one in measured.values()] == [{}, {}, {}]

@@ -23,6 +23,7 @@ CLASSES = {
     "interval": contract.Interval,
     "subject": contract.Subject,
     "quality": contract.Quality,
+    "cut_score": contract.CutScore,
     "timing": contract.Timing,
     "speed": contract.Speed,
     "rule": contract.RuleResult,

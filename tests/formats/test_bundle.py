@@ -97,3 +97,23 @@ def test_what_the_bundle_does_not_hold_is_named(tmp_path: Path) -> None:
         bundle.choose("fp32", "cpu")
     with pytest.raises(ConfigError, match=r"variant 'auto': .* holds int4"):
         bundle.choose("auto", "tensorrt")
+
+
+def test_lengths_to_cut_to_are_written_where_there_are_some(tmp_path: Path) -> None:
+    bundle_of(tmp_path, "fp32")
+    assert "truncate_dims" not in json.loads((tmp_path / MANIFEST).read_text(encoding="utf-8"))
+    written = bundle_of(tmp_path, "fp32", truncate_dims=(2, 7))
+    manifest = json.loads((tmp_path / MANIFEST).read_text(encoding="utf-8"))
+    assert (manifest["truncate_dims"], manifest["schema_version"]) == ([2, 7], 1)  # older readers pass over it
+    edit(tmp_path)
+    assert read_bundle(tmp_path).truncate_dims == (2, 7)
+    other = Variant("static", VARIANT_FILES["static"], Precision.STATIC, Graph.ONNX, dim=4)
+    assert written.truncate_dims_of(other) == ()
+
+
+@pytest.mark.parametrize("wrong", ["2", [0], [-1], [2, 2], [4, 2], [8], [2.0], [True], [None], {"2": 1}, None, [[2]]])
+def test_what_is_no_length_to_cut_to_is_refused(tmp_path: Path, wrong: object) -> None:
+    bundle_of(tmp_path, "fp32")
+    edit(tmp_path, truncate_dims=wrong)
+    with pytest.raises(BundleError, match="truncate_dims must be a rising list of whole numbers of 1 to 7"):
+        read_bundle(tmp_path)

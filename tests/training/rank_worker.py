@@ -37,11 +37,16 @@ def alignment(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     return apart.diagonal().mean() + torch.logsumexp(-apart.flatten() / temperature, dim=0)
 
 
-LOSSES: dict[str, tuple[OwnLoss | None, int]] = {"batch": (None, 2), "own": (alignment, 2), "negatives": (None, 3)}
+LOSSES: dict[str, tuple[OwnLoss | None, int, str]] = {
+    "batch": (None, 2, ""),
+    "own": (alignment, 2, ""),
+    "negatives": (None, 3, ""),
+    "cuts": (None, 2, "5,16"),
+}
 
 
 def batch_gradients(
-    encoder: SentenceEncoder, ranks: Ranks, pairs: int, loss_of: OwnLoss | None = None, each: int = 2
+    encoder: SentenceEncoder, ranks: Ranks, pairs: int, loss_of: OwnLoss | None = None, each: int = 2, cuts: str = ""
 ) -> dict[str, Tensor]:
     """Return the loss and the gradients of a batch in which one string occurs twice, of `each` views a pair."""
     views = encoder.tokenize([text for i in range(each) for text in TEXTS[3 * i : pairs + 3 * i]])
@@ -53,7 +58,7 @@ def batch_gradients(
     own = draw.both(ranks.share(rows))
     passes = plan_passes(encoder, draw.views.lengths[own], encoder.max_length)
     encoder.zero_grad()
-    objective = Objective(encoder, Recipe(temperature=0.2), ranks, loss_of)
+    objective = Objective(encoder, Recipe(temperature=0.2, matryoshka=cuts), ranks, loss_of)
     loss = gradients(encoder, draw.views, own, passes, objective.of(Batch(rows, labels, each)))
     ranks.sum_gradients(encoder.parameters())
     return {"loss": loss, **{name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}}
@@ -85,8 +90,8 @@ def main(model: Path, meeting: Path, rank: int, sizes: list[int]) -> None:
         encoder = SentenceEncoder.load(model, dropout=0.0).train()
         with joined("cpu") as ranks:
             for pairs in BATCHES:
-                for name, (own, each) in LOSSES.items():
-                    found = batch_gradients(encoder, ranks, pairs, own, each)
+                for name, options in LOSSES.items():
+                    found = batch_gradients(encoder, ranks, pairs, *options)
                     save_file(found, meeting / f"{size}-{rank}-{name}-{pairs}")
             save_file(short_training(model, ranks), meeting / f"{size}-{rank}-training")
         dist.destroy_process_group()

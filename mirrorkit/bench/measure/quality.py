@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mirrorkit.bench.measure.candidates import Candidate, Model, open_model
+from mirrorkit.bench.measure.cuts import cut_scores
 from mirrorkit.bench.measure.plan import BenchPlan
 from mirrorkit.bench.measure.workload import Workload
 from mirrorkit.bench.result import BASELINE, Quality, SetScore
@@ -72,11 +73,14 @@ def measure_quality(
     progress.phase("comparing the vectors")
     scores = _cosines(measured, workload, texts, {one.name for one in chosen if one.is_another_model})
     draws = _draws(scores, workload, plan)
+    vectors = {name: one.vectors for name, one in measured.items()}
+    cuts = cut_scores(chosen, vectors, workload, plan.budget.resamples, plan.seed)
     base = measured[BASELINE].tasks
     qualities = {
         name: replace(
             _quality(name, measured, scores, draws, workload, texts),
             tasks=_task_scores(workload.tasks, own.tasks, None if name == BASELINE else base, plan),
+            cuts=cuts.get(name, {}),
         )
         for name, own in measured.items()
     }

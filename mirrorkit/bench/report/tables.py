@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mirrorkit.bench.report.words import MISSING, gate_line, measured_text, milliseconds, number, sound
-from mirrorkit.bench.result import BASELINE, BenchResult, Interval, Quality, RuleResult, Speed, Subject, Timing
+from mirrorkit.bench.result import (
+    BASELINE,
+    BenchResult,
+    CutScore,
+    Interval,
+    Quality,
+    RuleResult,
+    Speed,
+    Subject,
+    Timing,
+)
 
 MEASURES = {"ndcg_at_10": "nDCG@10", "mrr_at_10": "MRR@10", "accuracy": "kNN accuracy"}
 WIDE = 0.05  # of the value; an interval wider than this either way is worth a word
@@ -55,6 +65,7 @@ def _quality(result: BenchResult) -> Iterator[Section]:
             "top 10: share of neighbours kept; batch: largest change caused by the rest of the batch or by padding",
         ),
     )
+    yield from _cuts(measured)
     yield from _tasks(measured)
     names = [s.name for s, _ in measured]
     yield Section(
@@ -65,6 +76,25 @@ def _quality(result: BenchResult) -> Iterator[Section]:
             for task in dict.fromkeys(task for _, q in measured for task in q.sts)
         ),
     )
+
+
+def _cuts(measured: list[tuple[Subject, Quality]]) -> Iterator[Section]:
+    """Yield a table of vectors that are cut, where the bundle names lengths for that."""
+    lengths = dict.fromkeys(length for _, quality in measured for length in quality.cuts)
+    cut = [(subject, quality) for subject, quality in measured if quality.cuts]
+    yield Section(
+        "STS average of vectors cut to their first numbers",
+        ("variant", *lengths, "whole"),
+        tuple(_row(s, *(_cut(q.cuts.get(length)) for length in lengths), number(q.sts_average, ".2f")) for s, q in cut),
+        ("in brackets: points above the whole vectors and their 95 % interval, paired bootstrap over the pairs",),
+    )
+
+
+def _cut(found: CutScore | None) -> str:
+    if found is None:
+        return MISSING
+    change = found.difference
+    return f"{found.sts_average:.2f} ({change.value:+.2f}, {change.low:+.2f} … {change.high:+.2f})"
 
 
 def _tasks(measured: list[tuple[Subject, Quality]]) -> Iterator[Section]:

@@ -266,4 +266,5 @@ class _Job:
             usage=self._usage,
             provenance={**old.provenance, "adapter": {**about, **sides}},
             scalar_ranges=ranges_of(self._adapter(texts)),
+            truncate_dims=(),
         )
