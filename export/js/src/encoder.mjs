@@ -142,7 +142,8 @@ export class Encoder {
   async #run(texts, unpooled) {
     this.#checkOpen();
     const { Tensor } = this.#backend;
-    const { dim, pad_token_id: padId } = this.#bundle.manifest;
+    const { pad_token_id: padId } = this.#bundle.manifest;
+    const { dim } = this; // the variant's own, which `static` has
     const { ids, mask, shape } = padded(texts, padId, unpooled);
     const feeds = { input_ids: new Tensor("int64", ids, shape), attention_mask: new Tensor("int64", mask, shape) };
     let data;
