@@ -27,11 +27,11 @@ SENTENCES = list(dict.fromkeys(line.split("\t")[1] for line in GRADED.read_text(
 SETTINGS: dict[str, Any] = {"batch_size": 8, "steps": 4, "max_length": 24, "device": "cpu", "autocast": "fp32"}
 SETTINGS |= {"dropout": 0.1, "verdict": False}
 
-# Where to begin a search for better values. How much of them the gradient of a batch of 200 sentences feels, as the change
-# over the norm of NT-Xent's, with the vectors of the small base and with the same once spread out: temperature_start 0.2:
-# 0.5, 13; hard_negatives 0.1: 0.07, 0.2 and 0.5: 0.3, 1.5; decoupled: 0.4, 41; uniformity 0.5: 0.2, 5; decorrelation 1:
-# 0.4, 0.5; dimension_contrast 0.1: 0.02, 0.05 and 1: 0.2, 0.5; rank_weight 0.1: 0.04, 1.2; head: 1.0, 1.2;
-# gaussian_negatives 3: 0.000, 0.02. The two of duplicates take nothing away among sentences: they are for templates.
+# Where to begin a search for better values. How much the gradient of a batch of 200 sentences feels of them, as its
+# change over the norm of NT-Xent's: with the small base, then with its vectors spread out:
+# temperature_start 0.2: 0.5, 13; hard_negatives 0.1: 0.07, 0.2 and 0.5: 0.3, 1.5; decoupled: 0.4, 41; uniformity 0.5:
+# 0.2, 5; decorrelation 1: 0.4, 0.5; dimension_contrast 0.1: 0.02, 0.05 and 1: 0.2, 0.5; rank_weight 0.1: 0.04, 1.2;
+# head: 1.0, 1.2; gaussian_negatives 3: 0.000, 0.02. Those of duplicates take nothing away: they are for templates.
 PARTS: dict[str, Any] = {
     "mask_both": True,
     "temperature_start": 0.2,
