@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "adapting": DATA | {"evaluation", "machine", "publish", "runtime"},
     "training": DATA | {"evaluation", "machine", "model", "publish"},
+    "training.losses": DATA,
     "exporter": DATA | {"machine", "model", "publish", "runtime", "verification"},
     "exporter.graph": DATA | {"model", "runtime"},
     "exporter.quantize": DATA | {"assets", "exporter.graph", "runtime"},

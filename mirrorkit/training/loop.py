@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from mirrorkit.text.ragged import Ints, RaggedIds, joined
 from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
+from mirrorkit.training.duplicates import overlaps
 from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.order import Order
 from mirrorkit.training.own import MakeViews, OwnLoss
@@ -69,9 +70,9 @@ def train(
     ranks, checkpoint, step_log = ranks or Ranks(), checkpoint or Checkpoint(), step_log or StepLog()
     encoder.to(target).train()
     ranks.same_weights(encoder.parameters())
-    rng = np.random.default_rng(seed)
+    rng, objective = np.random.default_rng(seed), Objective(encoder, recipe, ranks, loss, seed)
     optimizer = torch.optim.AdamW(
-        [weight for weight in encoder.parameters() if weight.requires_grad],
+        [weight for weight in objective.weights() if weight.requires_grad],
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         fused=target.type != "mps",
@@ -82,11 +83,11 @@ def train(
     )
     watch = Watch(schedule, progress or Silent())
     with watch.tokenising():
-        pairs, objective = PairMaker(corpus, recipe, make_views), Objective(encoder, recipe, ranks, loss)
+        pairs = PairMaker(corpus, recipe, make_views)
     if target.type == "cuda":
         torch.cuda.reset_peak_memory_stats(target)
 
-    state = State(encoder, optimizer, scaler, schedule, watch, rng, {})
+    state = State(encoder, optimizer, scaler, schedule, watch, rng, {}, head=objective.head)
     budget: Budget | None = None
     checkpoint.go_back(state)
     with (
@@ -125,7 +126,7 @@ def train(
                 value = gradients(
                     encoder, draw.views, own, passes, objective.of(batch), dtype=dtype, scale=scaler.scale
                 )
-                ranks.sum_gradients(encoder.parameters())
+                ranks.sum_gradients(objective.weights())
                 if step_log:
                     norm = _norm(encoder) / scaler.get_scale()
                     step_log.write(len(watch.losses) + 1, value, rate, objective.vectors, norm)
@@ -152,6 +153,8 @@ class _Draw:
     batches: list[Ints]  # pairs of each step
     texts: Ints  # places in the corpus of the pairs' texts
     each: int = 2  # views of a pair
+    first: Sequence[str] = ()  # the pairs' first texts, where their overlap is asked for
+    overlap: float = 0.0  # above which two are not negatives of each other
 
     def both(self, pairs: Ints) -> Ints:
         """Return the rows of these pairs' views; for none the first row, since a pass cannot be empty."""
@@ -162,7 +165,10 @@ class _Draw:
     def batch(self, pairs: Ints, device: torch.device, done: float = 0.0) -> Batch:
         """Return what the loss is to know of these pairs, of which `done` is the share of the run behind them."""
         labels = None if self.labels is None else torch.from_numpy(self.labels[self.both(pairs)]).to(device)
-        return Batch(self.texts[pairs], labels, self.each, done)
+        near = None
+        if self.overlap:
+            near = torch.from_numpy(overlaps([self.first[i] for i in pairs.tolist()]) > self.overlap).to(device)
+        return Batch(self.texts[pairs], labels, self.each, done, near)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
@@ -181,7 +187,8 @@ def _draw(
     drawn = pairs.draw(used, rng)
     views, labels = tokenise_views(encoder, drawn, recipe, rng)
     each = 2 if drawn.negatives is None else 3
-    return _Draw(views, labels, np.array_split(rng.permutation(len(used)), steps), used, each)
+    batches = np.array_split(rng.permutation(len(used)), steps)
+    return _Draw(views, labels, batches, used, each, drawn.first, recipe.duplicate_overlap)
 
 
 def _check_sound(encoder: SentenceEncoder, texts: list[str]) -> None:
@@ -201,33 +208,44 @@ def tokenise_views(
     Two views have the same label when they are of the same text, or when their unmasked strings have the same tokens,
     as an uncased tokenizer makes of "May" and "may"; None says that no string occurs twice.
     """
+    plain_first = encoder.tokenize(pairs.first, recipe.max_length)
+    second = masked(encoder, pairs.second, recipe, rng, like=(pairs.first, plain_first))
+    first = masked(encoder, pairs.first, recipe, rng) if recipe.mask_both else plain_first
+    others = [] if pairs.negatives is None else [encoder.tokenize(pairs.negatives, recipe.max_length)]
+    views = joined([first, second, *others])
+    if pairs.groups is not None:
+        return views, pairs.groups
+    identity = pairs.second is pairs.first
+    plain = plain_first if identity else encoder.tokenize(pairs.second, recipe.max_length)
+    numbers: dict[bytes, int] = {}
+    rows = (ids[i] for ids in (plain_first, plain, *others) for i in range(len(ids)))
+    labels = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows])
+    distinct = len(labels) // 2 if identity else len(labels)
+    return views, labels if len(numbers) < distinct else None
+
+
+def masked(
+    encoder: SentenceEncoder,
+    texts: list[str],
+    recipe: Recipe,
+    rng: np.random.Generator,
+    like: tuple[list[str], RaggedIds] | None = None,
+) -> RaggedIds:
+    """Return the ids of texts in which a span is hidden; `like` are texts whose ids are known, should they be these."""
     mask_token = encoder.tokenizer.mask_token
     if recipe.span_mask and mask_token is None:
         raise ConfigError("this tokenizer has no mask token; use `span_mask=0`")
-    masked = mask_spans(pairs.second, width=recipe.span_mask, shortest=recipe.mask_from, mask_token=mask_token, rng=rng)
-    first = encoder.tokenize(pairs.first, recipe.max_length)
-    second = encoder.tokenize(masked, recipe.max_length) if masked != pairs.first else first
-    second = mask_pieces(
-        second,
-        pairs.second,
+    hidden = mask_spans(texts, width=recipe.span_mask, shortest=recipe.mask_from, mask_token=mask_token, rng=rng)
+    ids = like[1] if like and hidden == like[0] else encoder.tokenize(hidden, recipe.max_length)
+    return mask_pieces(
+        ids,
+        texts,
         width=recipe.span_mask,
         shortest=recipe.mask_from,
         mask_id=encoder.tokenizer.mask_token_id,
         special=set(encoder.tokenizer.all_special_ids) - {encoder.tokenizer.unk_token_id},
         rng=rng,
     )
-    others = [] if pairs.negatives is None else [encoder.tokenize(pairs.negatives, recipe.max_length)]
-    views = joined([first, second, *others])
-    if pairs.groups is not None:
-        return views, pairs.groups
-    identity = pairs.second is pairs.first
-    plain = first if identity else encoder.tokenize(pairs.second, recipe.max_length)
-    numbers: dict[bytes, int] = {}
-    labels = np.array(
-        [numbers.setdefault(ids[i].tobytes(), len(numbers)) for ids in (first, plain, *others) for i in range(len(ids))]
-    )
-    distinct = len(labels) // 2 if identity else len(labels)
-    return views, labels if len(numbers) < distinct else None
 
 
 @contextlib.contextmanager
