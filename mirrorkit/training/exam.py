@@ -34,6 +34,11 @@ class Marks:
     items: dict[str, Array]
     look: Look | None
 
+    @property
+    def mrr(self) -> float | None:
+        """Mean reciprocal rank × 100 on the strings held out."""
+        return self.look.mrr if self.look else None
+
 
 class Exam:
     """The labelled sets, read and checked, and how long they took."""
@@ -65,8 +70,8 @@ class Exam:
             looked = look(encoder, probe, dtype) if isinstance(probe, Probe) else None
         return Marks(report, found, looked)
 
-    def run(self, done: Attempt, before: Marks, after: Marks, probe: Probe | str | None) -> Run:
-        """Return an attempt with its scores; what changed is told of the one that had the probe, which is kept."""
+    def run(self, done: Attempt | Run, before: Marks, after: Marks, probe: Probe | str | None) -> Run:
+        """Return an attempt with its scores; what changed is told of those that had the probe, which may be kept."""
         verdict = judge(before.look, after.look, probe) if isinstance(probe, Probe) else None
         changes = [] if probe is None else self._changes(before, after)
         return Run(done.seed, done.stats, after.sts, done.blend, done.dev, tuple(changes), verdict)

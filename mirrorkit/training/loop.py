@@ -15,6 +15,7 @@ from mirrorkit.machine.torch_device import pick_autocast, pick_device
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.text.ragged import Ints, RaggedIds, joined
+from mirrorkit.training.average import LastMean
 from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
@@ -83,10 +84,8 @@ def train(
     watch = Watch(schedule, progress or Silent())
     with watch.tokenising():
         pairs, objective = PairMaker(corpus, recipe, make_views), Objective(encoder, recipe, ranks, loss)
-    if target.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(target)
-
-    state = State(encoder, optimizer, scaler, schedule, watch, rng, {})
+    _reset_peak(target)
+    state = State(encoder, optimizer, scaler, schedule, watch, rng, {}, LastMean(encoder, recipe.average_last))
     budget: Budget | None = None
     checkpoint.go_back(state)
     with (
@@ -127,14 +126,17 @@ def train(
                 )
                 ranks.sum_gradients(encoder.parameters())
                 if step_log:
-                    norm = _norm(encoder) / scaler.get_scale()
-                    step_log.write(len(watch.losses) + 1, value, rate, objective.vectors, norm)
+                    step_log.write(
+                        len(watch.losses) + 1, value, rate, objective.vectors, _norm(encoder) / scaler.get_scale()
+                    )
                 scaler.step(optimizer)
                 scaler.update()
                 schedule.step()
                 watch.step(value, len(rows), rate)
+                state.last.after_step(schedule.done, schedule.total)
                 checkpoint.after_step(state, ranks)
-                watch.show(after_step)
+                watch.show(after_step, state.last)
+    state.last.take()
     optimizer.zero_grad(set_to_none=True)
     encoder.eval()
     assert budget is not None  # a run has a step
@@ -169,6 +171,11 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
     for group in optimizer.param_groups:
         group["lr"] = rate
     return rate
+
+
+def _reset_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def _norm(encoder: SentenceEncoder) -> float:

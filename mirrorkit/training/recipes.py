@@ -78,6 +78,7 @@ class Recipe:
     steps: int = _setting(0, "Steps of the optimizer; 0: as the epochs say.")
     seconds: float = _setting(0.0, "Train for this long, however many steps that makes; 0: as the steps say.")
     blend: str = _setting("0", "Share of the base's weights in the result, 0 to 1; auto: by held-out crops.")
+    average_last: float = _setting(0.0, "Share of the steps, the last ones, whose weights are averaged.")
     lora: int = _setting(0, "Rank of additions to the linear layers (LoRA) that alone are trained; 0: all weights are.")
 
     def __post_init__(self) -> None:
@@ -90,7 +91,7 @@ class Recipe:
             _require(fits, field.name, repr(value), wanted)
         for name in ("epochs", "batch_size", "learning_rate", "temperature"):
             _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "above 0 and finite")
-        for name in ("dropout", "drophead", "warmup"):
+        for name in ("dropout", "drophead", "warmup", "average_last"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
         for name in ("weight_decay", "span_mask", "mask_from", "seconds"):
             _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0 and finite")
@@ -98,6 +99,8 @@ class Recipe:
         _require(self.max_length > 2, "max_length", self.max_length, "at least 3 tokens")
         _require(self.steps >= 0, "steps", self.steps, "at least 0, which leaves it to the epochs")
         _require(self.lora >= 0, "lora", self.lora, "at least 0, which trains all weights")
+        averaged = "0 where `average_last` is given: a mean of additions is no addition of means"
+        _require(not (self.lora and self.average_last), "lora", self.lora, averaged)
         wanted = f"two numbers of characters such as 100,250, {_WORD_ROOM} or more apart"
         _require(_is_crop(self.crop), "crop", self.crop, wanted)
         _require(self.blend == AUTO or _is_share(self.blend), "blend", self.blend, "auto or a number from 0 to 1")
@@ -135,6 +138,7 @@ class Changes(TypedDict, total=False):
     steps: int | None
     seconds: float | None
     blend: str | None
+    average_last: float | None
     lora: int | None
 
 
