@@ -208,33 +208,44 @@ def tokenise_views(
     Two views have the same label when they are of the same text, or when their unmasked strings have the same tokens,
     as an uncased tokenizer makes of "May" and "may"; None says that no string occurs twice.
     """
+    plain_first = encoder.tokenize(pairs.first, recipe.max_length)
+    second = masked(encoder, pairs.second, recipe, rng, like=(pairs.first, plain_first))
+    first = masked(encoder, pairs.first, recipe, rng) if recipe.mask_both else plain_first
+    others = [] if pairs.negatives is None else [encoder.tokenize(pairs.negatives, recipe.max_length)]
+    views = joined([first, second, *others])
+    if pairs.groups is not None:
+        return views, pairs.groups
+    identity = pairs.second is pairs.first
+    plain = plain_first if identity else encoder.tokenize(pairs.second, recipe.max_length)
+    numbers: dict[bytes, int] = {}
+    rows = (ids[i] for ids in (plain_first, plain, *others) for i in range(len(ids)))
+    labels = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows])
+    distinct = len(labels) // 2 if identity else len(labels)
+    return views, labels if len(numbers) < distinct else None
+
+
+def masked(
+    encoder: SentenceEncoder,
+    texts: list[str],
+    recipe: Recipe,
+    rng: np.random.Generator,
+    like: tuple[list[str], RaggedIds] | None = None,
+) -> RaggedIds:
+    """Return the ids of texts in which a span is hidden; `like` are texts whose ids are known, should they be these."""
     mask_token = encoder.tokenizer.mask_token
     if recipe.span_mask and mask_token is None:
         raise ConfigError("this tokenizer has no mask token; use `span_mask=0`")
-    masked = mask_spans(pairs.second, width=recipe.span_mask, shortest=recipe.mask_from, mask_token=mask_token, rng=rng)
-    first = encoder.tokenize(pairs.first, recipe.max_length)
-    second = encoder.tokenize(masked, recipe.max_length) if masked != pairs.first else first
-    second = mask_pieces(
-        second,
-        pairs.second,
+    hidden = mask_spans(texts, width=recipe.span_mask, shortest=recipe.mask_from, mask_token=mask_token, rng=rng)
+    ids = like[1] if like and hidden == like[0] else encoder.tokenize(hidden, recipe.max_length)
+    return mask_pieces(
+        ids,
+        texts,
         width=recipe.span_mask,
         shortest=recipe.mask_from,
         mask_id=encoder.tokenizer.mask_token_id,
         special=set(encoder.tokenizer.all_special_ids) - {encoder.tokenizer.unk_token_id},
         rng=rng,
     )
-    others = [] if pairs.negatives is None else [encoder.tokenize(pairs.negatives, recipe.max_length)]
-    views = joined([first, second, *others])
-    if pairs.groups is not None:
-        return views, pairs.groups
-    identity = pairs.second is pairs.first
-    plain = first if identity else encoder.tokenize(pairs.second, recipe.max_length)
-    numbers: dict[bytes, int] = {}
-    labels = np.array(
-        [numbers.setdefault(ids[i].tobytes(), len(numbers)) for ids in (first, plain, *others) for i in range(len(ids))]
-    )
-    distinct = len(labels) // 2 if identity else len(labels)
-    return views, labels if len(numbers) < distinct else None
 
 
 @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""NT-Xent, the normalised temperature-scaled cross-entropy (Chen et al. 2020, SimCLR), and ranking with negatives."""
+"""NT-Xent, the normalised temperature-scaled cross-entropy (Chen et al. 2020, SimCLR), and ranking with negatives.
+
+Each is a cross-entropy of logits, cosines over the temperature; what of them comes before it is there alone too.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,11 @@ def ranking(vectors: Tensor, temperature: float, labels: Tensor | None = None) -
     positives and negatives of the batch but its own positive are negatives; `labels` as for `nt_xent`.
     Source: supervised SimCSE, Gao et al. 2021 (arXiv:2104.08821), the multiple negatives ranking loss of others.
     """
+    return torch.nn.functional.cross_entropy(*ranking_logits(vectors, temperature, labels))
+
+
+def ranking_logits(vectors: Tensor, temperature: float, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return the logits [batch, 2 * batch] of `ranking`, -inf for what is left out, and each positive's column."""
     first, others = vectors.float().tensor_split([len(vectors) // 3])
     index = torch.arange(len(first), device=vectors.device)
     left_out = torch.zeros(len(first), len(others), dtype=torch.bool, device=vectors.device)
@@ -25,8 +33,7 @@ def ranking(vectors: Tensor, temperature: float, labels: Tensor | None = None) -
         left_out = (own[:, None] == theirs[None, :]) | (theirs[index][:, None] == theirs[None, :])
         left_out[index, index] = False
     with torch.autocast(vectors.device.type, enabled=False):
-        similarity = (first @ others.T / temperature).masked_fill(left_out, float("-inf"))
-        return torch.nn.functional.cross_entropy(similarity, index)
+        return (first @ others.T / temperature).masked_fill(left_out, float("-inf")), index
 
 
 def nt_xent(vectors: Tensor, temperature: float, labels: Tensor | None = None) -> Tensor:
@@ -42,6 +49,11 @@ def nt_xent(vectors: Tensor, temperature: float, labels: Tensor | None = None) -
     >>> f"{nt_xent(torch.eye(2).repeat(2, 1), temperature=1.0):.4f}"  # log(1 + 2 / e): each row has two negatives
     '0.5514'
     """
+    return torch.nn.functional.cross_entropy(*nt_xent_logits(vectors, temperature, labels))
+
+
+def nt_xent_logits(vectors: Tensor, temperature: float, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return the logits [2 * batch, 2 * batch] of `nt_xent`, -inf for what is left out, and each positive's column."""
     vectors = vectors.float()
     rows = len(vectors)
     if not temperature > 0:
@@ -56,5 +68,4 @@ def nt_xent(vectors: Tensor, temperature: float, labels: Tensor | None = None) -
         same[index, positive] = False
         left_out |= same
     with torch.autocast(vectors.device.type, enabled=False):
-        similarity = (vectors @ vectors.T / temperature).masked_fill(left_out, float("-inf"))
-        return torch.nn.functional.cross_entropy(similarity, positive)
+        return (vectors @ vectors.T / temperature).masked_fill(left_out, float("-inf")), positive

@@ -11,6 +11,7 @@ from mirrorkit.model.own_module import Backbone
 from mirrorkit.text.scripts import DENSITY, is_unspaced
 from mirrorkit.training.base import Base, find_base
 from mirrorkit.training.corpus import Corpus
+from mirrorkit.training.objective import check_parts
 from mirrorkit.training.own import MakeViews, OwnLoss, name_of
 from mirrorkit.training.recipes import Changes, Recipe, choose
 from mirrorkit.training.view_choice import Views, about
@@ -57,6 +58,7 @@ def read_material(
         pairs=pairs,
         count_tokens=found.count_tokens,
     )
+    check_parts(settings, loss)
     if make_views is not None:
         views = f"own: {name_of(make_views)}"
     else:

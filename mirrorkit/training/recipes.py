@@ -25,6 +25,18 @@ _WORD_PAIRS = 20_000  # at most, where the strings are words; twice the 10,000 w
 _WORD_ROOM = 20  # characters between the shortest and the longest crop, so that a word can end in between
 
 
+# Numbers that are 0 where that part of the loss is off.
+_PARTS: Sequence[str] = (
+    "temperature_start",
+    "duplicate_cosine",
+    "gaussian_negatives",
+    "hard_negatives",
+    "uniformity",
+    "decorrelation",
+    "dimension_contrast",
+)
+
+
 def _setting(default: object, about: str) -> Any:
     return dataclasses.field(default=default, metadata={"help": about})
 
@@ -65,6 +77,16 @@ class Recipe:
     drophead: float = _setting(0.0, "Probability that an attention head is silenced.")
     span_mask: int = _setting(5, "Characters hidden in the second view of a string; 0 for none.")
     mask_from: int = _setting(30, "Characters; shorter strings are not masked.")
+    # Parts of the loss that are off: benchmarks decide which of them pay.
+    mask_both: bool = _setting(False, "Hide a span in the first view too.")
+    temperature_start: float = _setting(0.0, "Temperature at the first step, then linear; 0: the same throughout.")
+    duplicate_cosine: float = _setting(0.0, "Texts of a larger cosine are no negatives of each other; 0: all are.")
+    gaussian_negatives: float = _setting(0.0, "Random negatives for each pair of the batch.")
+    hard_negatives: float = _setting(0.0, "Weight of near negatives, as an exponent of theirs; 0: all count alike.")
+    decoupled: bool = _setting(False, "Leave the positive out of the denominator.")
+    uniformity: float = _setting(0.0, "Weight of the uniformity of each view.")
+    decorrelation: float = _setting(0.0, "Weight of the correlations between dimensions, as in Barlow Twins.")
+    dimension_contrast: float = _setting(0.0, "Weight of a contrastive loss over dimensions instead of texts.")
     pooling: str = dataclasses.field(
         default=Pooling.MEAN,
         metadata={"help": "How token vectors become one: cls, mean, mean-padded, max, …; several joined by +."},
@@ -93,8 +115,10 @@ class Recipe:
             _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "above 0 and finite")
         for name in ("dropout", "drophead", "warmup", "average_last"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
-        for name in ("weight_decay", "span_mask", "mask_from", "seconds"):
+        for name in ("weight_decay", "span_mask", "mask_from", "seconds", *_PARTS):
             _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0 and finite")
+        _require(self.duplicate_cosine < 1, "duplicate_cosine", self.duplicate_cosine, "at least 0 and below 1")
+        _require(self.span_mask > 0 or not self.mask_both, "mask_both", True, "False where `span_mask=0` hides nothing")
         _require(self.batch_size > 1, "batch_size", self.batch_size, "at least 2, since the others are the negatives")
         _require(self.max_length > 2, "max_length", self.max_length, "at least 3 tokens")
         _require(self.steps >= 0, "steps", self.steps, "at least 0, which leaves it to the epochs")
@@ -132,6 +156,15 @@ class Changes(TypedDict, total=False):
     drophead: float | None
     span_mask: int | None
     mask_from: int | None
+    mask_both: bool | None
+    temperature_start: float | None
+    duplicate_cosine: float | None
+    gaussian_negatives: float | None
+    hard_negatives: float | None
+    decoupled: bool | None
+    uniformity: float | None
+    decorrelation: float | None
+    dimension_contrast: float | None
     pooling: str | None
     views: str | MakeViews | None
     crop: str | None

@@ -1,0 +1,1 @@
+"""Parts of the contrastive loss that a recipe may ask for beside NT-Xent; each is a function of tensors alone."""

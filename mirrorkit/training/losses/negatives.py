@@ -1,0 +1,71 @@
+"""Which negatives the contrastive loss has, and how much each counts.
+
+All take logits [anchors, candidates], cosines over the temperature in which -inf is no candidate, and `positive`
+[anchors], the column of each anchor's positive.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mirrorkit.extras import require
+from mirrorkit.text.ragged import Ints
+
+require("torch", extra="train")
+import torch
+from torch import Tensor
+
+
+def without_near(logits: Tensor, positive: Tensor, temperature: float, most: float) -> Tensor:
+    """Return the logits without the negatives whose cosine to the anchor is above `most`, as the model has it now.
+
+    Source: the instance weights of DCLR, Zhou et al. 2022 (arXiv:2205.00656), there by another model's cosines.
+    """
+    near = logits.detach() > most / temperature
+    near[torch.arange(len(positive), device=logits.device), positive] = False
+    return logits.masked_fill(near, float("-inf"))
+
+
+def with_gaussian(logits: Tensor, anchors: Tensor, noise: Tensor, temperature: float) -> Tensor:
+    """Return the logits with one more column for each row of `noise` [count, dim], a negative of all `anchors`.
+
+    Source: GS-InfoNCE, Wu et al. 2022 (arXiv:2109.04321); noise as negatives is also in DCLR (arXiv:2205.00656).
+    """
+    noise = torch.nn.functional.normalize(noise, dim=-1)
+    return torch.cat([logits, anchors.float() @ noise.T / temperature], dim=1)
+
+
+def gaussian_noise(texts: Ints, count: int, dim: int, device: torch.device) -> Tensor:
+    """Return standard normal vectors [count, dim] that the places of a batch's texts decide.
+
+    So they are the same in all processes and after a resume, and take nothing from any other generator.
+    """
+    rng = np.random.default_rng(texts.tolist())
+    return torch.from_numpy(rng.standard_normal((count, dim), dtype=np.float32)).to(device)
+
+
+def harder(logits: Tensor, positive: Tensor, beta: float) -> Tensor:
+    """Return the logits with each negative counted exp(`beta` * its logit) times, over the mean of that by anchor.
+
+    The weights have a gradient too, as in the authors' code. Source: the importance weights of Robinson et al. 2021
+    (arXiv:2010.04592), without their correction for false negatives (tau+ = 0).
+    """
+    negatives = _negatives(logits, positive)
+    count = (~negatives.isneginf()).sum(dim=1, keepdim=True)
+    mean = torch.logsumexp(beta * negatives, dim=1, keepdim=True) - count.log()
+    weighted = negatives + beta * negatives - mean.masked_fill(count == 0, 0)
+    return weighted.scatter(1, positive[:, None], logits.gather(1, positive[:, None]))
+
+
+def decoupled(logits: Tensor, positive: Tensor) -> Tensor:
+    """Return the mean loss whose denominator has the negatives alone; an anchor without any has a loss of 0.
+
+    Source: DCL, Yeh et al. 2022 (arXiv:2110.06848).
+    """
+    others = torch.logsumexp(_negatives(logits, positive), dim=1)
+    losses = others - logits.gather(1, positive[:, None])[:, 0]
+    return torch.where(others.isneginf(), torch.zeros_like(losses), losses).mean()
+
+
+def _negatives(logits: Tensor, positive: Tensor) -> Tensor:
+    return logits.scatter(1, positive[:, None], float("-inf"))
