@@ -21,6 +21,7 @@ PAGES = {
     "studies": "studies.md",
     "verdict": "studies.md",
     "peers": "peers.md",
+    "ladder": "ladder.md",
 }  # where sections stand; the others in README.md
 
 Figures = Mapping[str, Any]

@@ -1,0 +1,123 @@
+"""The rungs in the order they were climbed; the first one on a base and corpus is what others are held against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.ladder.cells import Rung
+
+
+def _each(prefix: str, corpus: str, tried: dict[str, dict[str, Any]], **more: Any) -> list[Rung]:
+    return [Rung(f"{prefix} {name}".strip(), corpus, changes, **more) for name, changes in tried.items()]
+
+
+def today(corpus: str) -> str:
+    """Return the name of the rung that is `auto` as it was."""
+    return f"{corpus}: auto"
+
+
+SENTENCES = _each(
+    "sentences:",
+    "sentences",
+    {
+        "auto": {},
+        "batch 32": {"batch_size": 32, "steps": 64},
+        "batch 400": {"batch_size": 400, "steps": 10},
+        "rate 2e-4": {"learning_rate": 2e-4},
+        "rate 2e-4, decay": {"learning_rate": 2e-4, "warmup": 0.1, "decay": True},
+        "50 steps, warm-up, decay": {"steps": 50, "warmup": 0.1, "decay": True},
+        "temperature 0.05": {"temperature": 0.05},
+        "temperature 0.1": {"temperature": 0.1},
+        "dropout 0.05": {"dropout": 0.05},
+        "dropout 0.2": {"dropout": 0.2},
+        "drophead 0.1": {"drophead": 0.1},
+        "mask 20": {"span_mask": 20},
+        "blend 0.25": {"blend": "0.25"},
+    },
+    search=False,
+)
+SENTENCES += _each("sentences:", "sentences", {"curve": {"steps": 100}}, at=(20, 46), search=False)
+SENTENCES += _each("sentences:", "sentences", {"batch 64": {"batch_size": 64, "steps": 100}}, at=(31, 60), search=False)
+
+DOCUMENTS = _each("docs:", "docstrings", {"auto": {}})
+DOCUMENTS += _each("docs:", "docstrings", {"curve": {"steps": 100}}, at=(16, 31, 60))
+DOCUMENTS += _each(
+    "docs:",
+    "docstrings",
+    {
+        "crop 30,250": {"crop": "30,250"},
+        "crop 30,120": {"crop": "30,120"},
+        "crop 50,150": {"crop": "50,150"},
+        "sentence": {"views": "sentence", "batch_size": 64, "steps": 31, "learning_rate": 2e-4, "span_mask": 0},
+        "temperature 0.04": {"temperature": 0.04},
+        "temperature 0.1": {"temperature": 0.1},
+        "mask 10": {"span_mask": 10},
+        "rate 3e-4": {"learning_rate": 3e-4},
+        "rate 4e-4, warm-up, decay": {"learning_rate": 4e-4, "warmup": 0.1, "decay": True},
+        "dropout 0.05": {"dropout": 0.05},
+        "dropout 0": {"dropout": 0.0},
+    },
+)
+PLAIN = _each(
+    "plain:",
+    "plain",
+    {
+        "identity": {"views": "identity", "batch_size": 64, "steps": 31},
+        "crop 30,250": {"views": "crop", "crop": "30,250", "batch_size": 64, "steps": 31},
+        "crop 20,100": {"views": "crop", "crop": "20,100", "batch_size": 64, "steps": 31},
+        "sentence": {"views": "sentence", "batch_size": 64, "steps": 31, "learning_rate": 2e-4},
+    },
+)
+MIXED = _each(
+    "mixed:",
+    "sentences+docstrings",
+    {
+        "auto": {},
+        "crop 30,250": {"views": "crop", "crop": "30,250", "batch_size": 64, "steps": 31},
+    },
+)
+MIXED += _each(
+    "mixed plain:",
+    "sentences+plain",
+    {"crop 80,250": {"views": "crop", "crop": "80,250", "batch_size": 64, "steps": 31}},
+)
+
+# Parts of the loss that are off by default, each alone.
+PARTS: dict[str, dict[str, Any]] = {
+    "decorrelation 0.01": {"decorrelation": 0.01},
+    "dimension contrast 0.1": {"dimension_contrast": 0.1},
+    "uniformity 0.1": {"uniformity": 0.1},
+    "decoupled": {"decoupled": True},
+    "Gaussian negatives 1": {"gaussian_negatives": 1.0},
+    "hard negatives 0.5": {"hard_negatives": 0.5},
+    "temperature from 0.2": {"temperature_start": 0.2},
+    "mask on both": {"mask_both": True},
+    "near-duplicates at 0.9": {"duplicate_cosine": 0.9},
+}
+LOSS = _each("sentences loss:", "sentences", PARTS, search=False)
+MEANS = _each(
+    "sentences mean:",
+    "sentences",
+    {
+        "rate 2e-4, 10 steps, last 0.5": {"learning_rate": 2e-4, "average_last": 0.5},
+        "rate 2e-4, 20 steps, last 0.5": {"learning_rate": 2e-4, "average_last": 0.5, "steps": 20},
+        "46 steps, last 0.5": {"average_last": 0.5, "steps": 46},
+        "batch 64, 31 steps": {"batch_size": 64, "steps": 31},
+        "batch 64, 31 steps, last 0.5": {"batch_size": 64, "steps": 31, "average_last": 0.5},
+    },
+    search=False,
+)
+MEANS += _each("sentences mean:", "sentences", {"three seeds": {}}, search=False, members=3)
+
+OWN = [
+    Rung(f"sentences own: {name}", "sentences", views=name, search=False)
+    for name in ("dropped", "both dropped", "shuffled", "swapped")
+]
+OWN += _each(
+    "sentences crop:",
+    "sentences",
+    {"20,80": {"views": "crop", "crop": "20,80", "batch_size": 200, "steps": 10}},
+    search=False,
+)
+
+RUNGS: list[Rung] = [*SENTENCES, *DOCUMENTS, *PLAIN, *MIXED, *LOSS, *MEANS, *OWN]
