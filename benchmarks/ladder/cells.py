@@ -21,7 +21,7 @@ class Rung:
     """What is tried, whatever the seed."""
 
     name: str
-    corpus: str  # names with + between
+    corpus: str  # names with + between; with | between, each is trained on alone and the weights are averaged
     changes: dict[str, Any] = field(default_factory=dict)  # of the recipe that `auto` takes
     at: tuple[int, ...] = ()  # steps after which it is scored too; with a constant rate the score of a shorter run
     base: str = "minilm-mlm"

@@ -111,8 +111,20 @@ MEANS += _each("sentences mean:", "sentences", {"three seeds": {}}, search=False
 
 OWN = [
     Rung(f"sentences own: {name}", "sentences", views=name, search=False)
-    for name in ("dropped", "both dropped", "shuffled", "swapped")
+    for name in ("dropped", "both dropped", "shuffled", "swapped", "both shuffled")
 ]
+OWN += [
+    Rung(f"sentences own: shuffled, {name}", "sentences", changes, views="shuffled", search=False)
+    for name, changes in (
+        ("mask 10", {"span_mask": 10}),
+        ("rate 2e-4, last 0.5", {"learning_rate": 2e-4, "average_last": 0.5}),
+        ("20 steps", {"steps": 20}),
+        ("batch 64, 31 steps", {"batch_size": 64, "steps": 31}),
+        ("temperature 0.05", {"temperature": 0.05}),
+    )
+]
+_DOCUMENTS: dict[str, Any] = {"batch_size": 64, "steps": 31, "learning_rate": 2e-4, "max_length": 48}
+OWN += [Rung("docs own: crop shuffled", "docstrings", _DOCUMENTS, views="crop shuffled")]
 OWN += _each(
     "sentences crop:",
     "sentences",
@@ -120,4 +132,19 @@ OWN += _each(
     search=False,
 )
 
-RUNGS: list[Rung] = [*SENTENCES, *DOCUMENTS, *PLAIN, *MIXED, *LOSS, *MEANS, *OWN]
+SOUP = [
+    Rung("mean of corpora: sentences, docs", "sentences|docstrings", {"crop": "30,250"}),
+    Rung("mean of corpora: sentences, plain", "sentences|plain", {"crop": "30,250", "views": "crop"}, search=False),
+]
+BLENDS = _each(
+    "sentences:",
+    "sentences",
+    {
+        "rate 3e-4, last 0.5": {"learning_rate": 3e-4, "average_last": 0.5},
+        "rate 2e-4, blend 0.25": {"learning_rate": 2e-4, "blend": "0.25"},
+        "46 steps, blend 0.4": {"steps": 46, "blend": "0.4"},
+    },
+    search=False,
+)
+
+RUNGS: list[Rung] = [*SENTENCES, *DOCUMENTS, *PLAIN, *MIXED, *LOSS, *MEANS, *OWN, *SOUP, *BLENDS]

@@ -122,12 +122,15 @@ def settle(rung: Rung, corpus: Corpus) -> Recipe:
 
 def run(rung: Rung, seed: int, domains: Path, *, final: bool) -> dict[str, Any]:
     """Train as often as the rung has members, and return the scores, the CPU seconds and the recipe."""
-    corpus, labels = read_corpus(rung.corpus, domains), Labels(domains, final=final, search=rung.search)
-    recipe = settle(rung, corpus)
+    labels = Labels(domains, final=final, search=rung.search)
+    corpora = [read_corpus(names, domains) for names in rung.corpus.split("|")]
+    members = max(rung.members, len(corpora))
     points: dict[str, dict[str, float]] = {}
     total: dict[str, torch.Tensor] = {}
     cpu, steps = 0.0, 0
-    for number in range(rung.members):
+    for number in range(members):
+        corpus = corpora[number % len(corpora)]
+        recipe = settle(rung, corpus)
         encoder = load_base(base_folder(rung.base), recipe, "cpu", False, compare=False)
         curve = Curve(encoder, labels, rung.at)
 
@@ -152,12 +155,12 @@ def run(rung: Rung, seed: int, domains: Path, *, final: bool) -> dict[str, Any]:
         done = attempt(fit, encoder, corpus, recipe, seed + number, Silent(), leads=True, dev=[])
         cpu, steps = cpu + curve.cpu(), done.stats.steps
         points |= curve.points
-        if rung.members > 1:
+        if members > 1:
             points[f"member {number + 1}"] = {"cpu": curve.cpu(), **labels.score(encoder)}
             for name, tensor in weights_of(encoder).items():
                 total[name] = total[name] + tensor if name in total else tensor
-    if rung.members > 1:
-        mean = {name: t / rung.members if t.is_floating_point() else t // rung.members for name, t in total.items()}
+    if members > 1:
+        mean = {name: t / members if t.is_floating_point() else t // members for name, t in total.items()}
         encoder.load_state_dict(mean)
     points[str(steps)] = {"cpu": cpu, **labels.score(encoder)}
     return {"steps": steps, "recipe": plain(recipe), "strings": len(corpus), "points": points}
