@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,8 @@ _Hashes = npt.NDArray[np.uint64]
 _WINDOW = 16  # bytes of a run, about three words
 _BANDS, _ROWS = 6, 4  # of the MinHash signature: documents that share 90 % of their runs meet with 99.8 %
 _ALIKE = 0.7  # share of the signature that must agree
+_RUN, _BUCKETS = 4, 1 << 13  # bytes of a run in `overlaps`, and numbers that stand for one
+_LOOKED_AT = 1_000  # characters that `overlaps` looks at
 _PREFIX = 20_000  # bytes of a document that are looked at
 _BLOCK = 1 << 20  # bytes that are hashed at once
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
@@ -55,6 +58,22 @@ def equal_to_any(texts: Sequence[str], some: Iterable[str]) -> npt.NDArray[np.bo
     """Tell of each text whether it is one of `some` but for case and digits, [len(texts)], holding `some` alone."""
     wanted = {_plain(text) for text in some}
     return np.fromiter((_plain(text) in wanted for text in texts), dtype=np.bool_, count=len(texts))
+
+
+def overlaps(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Return the share of their runs of four characters that two texts have in common, [len(texts), len(texts)].
+
+    It is the Jaccard index of their sets of runs, but for runs that a hash takes for the same. Source: Broder 1997.
+    """
+    has = np.zeros((len(texts), _BUCKETS), dtype=np.float32)
+    for row, text in enumerate(texts):
+        plain = _plain(text[:_LOOKED_AT])
+        runs = {plain[i : i + _RUN] for i in range(max(1, len(plain) - _RUN + 1))}
+        has[row, [zlib.crc32(run) % _BUCKETS for run in runs]] = 1
+    common: npt.NDArray[np.float32] = has @ has.T
+    sizes = common.diagonal()
+    shares: npt.NDArray[np.float32] = common / (sizes[:, None] + sizes[None, :] - common)
+    return shares
 
 
 def _plain(text: str) -> bytes:

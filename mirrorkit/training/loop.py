@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from mirrorkit.training.average import LastMean
 from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
+from mirrorkit.training.duplicates import overlaps
 from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.order import Order
 from mirrorkit.training.own import MakeViews, OwnLoss
@@ -70,9 +71,9 @@ def train(
     ranks, checkpoint, step_log = ranks or Ranks(), checkpoint or Checkpoint(), step_log or StepLog()
     encoder.to(target).train()
     ranks.same_weights(encoder.parameters())
-    rng = np.random.default_rng(seed)
+    rng, objective = np.random.default_rng(seed), Objective(encoder, recipe, ranks, loss, seed)
     optimizer = torch.optim.AdamW(
-        [weight for weight in encoder.parameters() if weight.requires_grad],
+        [weight for weight in objective.weights() if weight.requires_grad],
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         fused=target.type != "mps",
@@ -83,9 +84,10 @@ def train(
     )
     watch = Watch(schedule, progress or Silent())
     with watch.tokenising():
-        pairs, objective = PairMaker(corpus, recipe, make_views), Objective(encoder, recipe, ranks, loss)
+        pairs = PairMaker(corpus, recipe, make_views)
     _reset_peak(target)
-    state = State(encoder, optimizer, scaler, schedule, watch, rng, {}, LastMean(encoder, recipe.average_last))
+    last = LastMean(encoder, recipe.average_last)
+    state = State(encoder, optimizer, scaler, schedule, watch, rng, {}, last, head=objective.head)
     budget: Budget | None = None
     checkpoint.go_back(state)
     with (
@@ -124,7 +126,7 @@ def train(
                 value = gradients(
                     encoder, draw.views, own, passes, objective.of(batch), dtype=dtype, scale=scaler.scale
                 )
-                ranks.sum_gradients(encoder.parameters())
+                ranks.sum_gradients(objective.weights())
                 if step_log:
                     step_log.write(
                         len(watch.losses) + 1, value, rate, objective.vectors, _norm(encoder) / scaler.get_scale()
@@ -133,10 +135,10 @@ def train(
                 scaler.update()
                 schedule.step()
                 watch.step(value, len(rows), rate)
-                state.last.after_step(schedule.done, schedule.total)
+                last.after_step(schedule.done, schedule.total)
                 checkpoint.after_step(state, ranks)
-                watch.show(after_step, state.last)
-    state.last.take()
+                watch.show(after_step, last)
+    last.take()
     optimizer.zero_grad(set_to_none=True)
     encoder.eval()
     assert budget is not None  # a run has a step
@@ -154,6 +156,8 @@ class _Draw:
     batches: list[Ints]  # pairs of each step
     texts: Ints  # places in the corpus of the pairs' texts
     each: int = 2  # views of a pair
+    first: Sequence[str] = ()  # the pairs' first texts, where their overlap is asked for
+    overlap: float = 0.0  # above which two are not negatives of each other
 
     def both(self, pairs: Ints) -> Ints:
         """Return the rows of these pairs' views; for none the first row, since a pass cannot be empty."""
@@ -164,7 +168,10 @@ class _Draw:
     def batch(self, pairs: Ints, device: torch.device, done: float = 0.0) -> Batch:
         """Return what the loss is to know of these pairs, of which `done` is the share of the run behind them."""
         labels = None if self.labels is None else torch.from_numpy(self.labels[self.both(pairs)]).to(device)
-        return Batch(self.texts[pairs], labels, self.each, done)
+        near = None
+        if self.overlap:
+            near = torch.from_numpy(overlaps([self.first[i] for i in pairs.tolist()]) > self.overlap).to(device)
+        return Batch(self.texts[pairs], labels, self.each, done, near)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
@@ -188,7 +195,8 @@ def _draw(
     drawn = pairs.draw(used, rng)
     views, labels = tokenise_views(encoder, drawn, recipe, rng)
     each = 2 if drawn.negatives is None else 3
-    return _Draw(views, labels, np.array_split(rng.permutation(len(used)), steps), used, each)
+    batches = np.array_split(rng.permutation(len(used)), steps)
+    return _Draw(views, labels, batches, used, each, drawn.first, recipe.duplicate_overlap)
 
 
 def _check_sound(encoder: SentenceEncoder, texts: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mirrorkit.errors import ConfigError
@@ -11,6 +11,7 @@ from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.ragged import Ints
 from mirrorkit.training.loss import nt_xent_logits, ranking_logits
 from mirrorkit.training.losses import negatives, spread
+from mirrorkit.training.losses.head import Head
 from mirrorkit.training.own import OwnLoss, name_of, own_loss
 from mirrorkit.training.ranks import Ranks
 from mirrorkit.training.recipes import Recipe
@@ -28,6 +29,7 @@ class Batch:
     labels: Tensor | None = None  # [views * pairs], of the text behind each vector; None: no text is there twice
     views: int = 2  # of a pair: two, or two and a negative
     done: float = 0.0  # share of the run that lies behind, 0 to 1
+    near: Tensor | None = None  # [pairs, pairs], whether two texts overlap too much to be negatives of each other
 
     @property
     def pairs(self) -> int:
@@ -37,15 +39,26 @@ class Batch:
 class Objective:
     """The loss that a recipe names; keeps the vectors [2 * pairs, dim] of the last batch for the log."""
 
-    def __init__(self, encoder: SentenceEncoder, recipe: Recipe, ranks: Ranks, own: OwnLoss | None = None) -> None:
-        self._normalized = encoder.usage.normalized
+    def __init__(
+        self, encoder: SentenceEncoder, recipe: Recipe, ranks: Ranks, own: OwnLoss | None = None, seed: int = 0
+    ) -> None:
+        self._encoder, self._normalized = encoder, encoder.usage.normalized
         self._recipe, self._ranks, self._own = recipe, ranks, own
         self.vectors = torch.empty(0)
+        self.head = Head(encoder.dim, seed).to(encoder.device) if recipe.head else None
+
+    def weights(self) -> Iterator[torch.nn.Parameter]:
+        """Yield all that is trained."""
+        yield from self._encoder.parameters()
+        if self.head is not None:
+            yield from self.head.parameters()
 
     def of(self, batch: Batch) -> Callable[[Tensor], Tensor]:
         """Return the loss as a function of this process's vectors, those of all first views before the others."""
 
         def loss_of(share: Tensor) -> Tensor:
+            if self.head is not None:  # before the gathering, so that each process has its gradient of its own rows
+                share = self.head(share)
             whole = self._ranks.gather(share, batch.pairs, batch.views)
             if not self._normalized:  # the loss compares directions; the model keeps its lengths
                 whole = torch.nn.functional.normalize(whole, dim=-1)
@@ -74,6 +87,8 @@ def contrast(vectors: Tensor, batch: Batch, recipe: Recipe, temperature: float) 
     logits, positive = logits_of(vectors, temperature, batch.labels)
     if recipe.duplicate_cosine:
         logits = negatives.without_near(logits, positive, temperature, recipe.duplicate_cosine)
+    if batch.near is not None:
+        logits = negatives.without_pairs(logits, batch.near)
     if count := round(recipe.gaussian_negatives * batch.pairs):
         noise = negatives.gaussian_noise(batch.texts, count, vectors.shape[1], vectors.device)
         logits = negatives.with_gaussian(logits, vectors[: len(logits)], noise, temperature)
@@ -94,18 +109,22 @@ def spreading(vectors: Tensor, batch: Batch, recipe: Recipe) -> Tensor | float:
         total = total + recipe.decorrelation * spread.decorrelation(first, second)
     if recipe.dimension_contrast:
         total = total + recipe.dimension_contrast * spread.dimension_contrast(first, second)
+    if recipe.rank_weight:
+        total = total - recipe.rank_weight * spread.entropy(vectors[: 2 * batch.pairs])
     return total
 
 
 # What makes the loss of a recipe another one, and so has no place beside a loss of the user's own.
 _PARTS = (
     "duplicate_cosine",
+    "duplicate_overlap",
     "gaussian_negatives",
     "hard_negatives",
     "decoupled",
     "uniformity",
     "decorrelation",
     "dimension_contrast",
+    "rank_weight",
 )
 
 

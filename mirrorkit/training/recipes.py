@@ -29,6 +29,7 @@ _WORD_ROOM = 20  # characters between the shortest and the longest crop, so that
 _PARTS: Sequence[str] = (
     "temperature_start",
     "duplicate_cosine",
+    "duplicate_overlap",
     "gaussian_negatives",
     "hard_negatives",
     "uniformity",
@@ -81,12 +82,15 @@ class Recipe:
     mask_both: bool = _setting(False, "Hide a span in the first view too.")
     temperature_start: float = _setting(0.0, "Temperature at the first step, then linear; 0: the same throughout.")
     duplicate_cosine: float = _setting(0.0, "Texts of a larger cosine are no negatives of each other; 0: all are.")
+    duplicate_overlap: float = _setting(0.0, "The same by the share of their runs of four characters; 0: all are.")
     gaussian_negatives: float = _setting(0.0, "Random negatives for each pair of the batch.")
     hard_negatives: float = _setting(0.0, "Weight of near negatives, as an exponent of theirs; 0: all count alike.")
     decoupled: bool = _setting(False, "Leave the positive out of the denominator.")
     uniformity: float = _setting(0.0, "Weight of the uniformity of each view.")
     decorrelation: float = _setting(0.0, "Weight of the correlations between dimensions, as in Barlow Twins.")
     dimension_contrast: float = _setting(0.0, "Weight of a contrastive loss over dimensions instead of texts.")
+    rank_weight: float = _setting(0.0, "Weight of the effective rank's logarithm, which a weight below 0 lowers.")
+    head: bool = _setting(False, "Train a layer between vectors and loss too, which is not saved.")
     pooling: str = dataclasses.field(
         default=Pooling.MEAN,
         metadata={"help": "How token vectors become one: cls, mean, mean-padded, max, …; several joined by +."},
@@ -117,7 +121,9 @@ class Recipe:
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
         for name in ("weight_decay", "span_mask", "mask_from", "seconds", *_PARTS):
             _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0 and finite")
-        _require(self.duplicate_cosine < 1, "duplicate_cosine", self.duplicate_cosine, "at least 0 and below 1")
+        for name in ("duplicate_cosine", "duplicate_overlap"):
+            _require(getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
+        _require(math.isfinite(self.rank_weight), "rank_weight", self.rank_weight, "finite")
         _require(self.span_mask > 0 or not self.mask_both, "mask_both", True, "False where `span_mask=0` hides nothing")
         _require(self.batch_size > 1, "batch_size", self.batch_size, "at least 2, since the others are the negatives")
         _require(self.max_length > 2, "max_length", self.max_length, "at least 3 tokens")
@@ -159,12 +165,15 @@ class Changes(TypedDict, total=False):
     mask_both: bool | None
     temperature_start: float | None
     duplicate_cosine: float | None
+    duplicate_overlap: float | None
     gaussian_negatives: float | None
     hard_negatives: float | None
     decoupled: bool | None
     uniformity: float | None
     decorrelation: float | None
     dimension_contrast: float | None
+    rank_weight: float | None
+    head: bool | None
     pooling: str | None
     views: str | MakeViews | None
     crop: str | None

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,11 +40,23 @@ def alignment(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     return apart.diagonal().mean() + torch.logsumexp(-apart.flatten() / temperature, dim=0)
 
 
-LOSSES: dict[str, tuple[OwnLoss | None, int]] = {"batch": (None, 2), "own": (alignment, 2), "negatives": (None, 3)}
+PARTS: dict[str, Any] = {"gaussian_negatives": 1.5, "hard_negatives": 0.5, "uniformity": 1.0, "decorrelation": 1.0}
+PARTS |= {"dimension_contrast": 1.0, "rank_weight": 0.1, "duplicate_cosine": 0.99, "head": True}
+LOSSES: dict[str, tuple[OwnLoss | None, int, dict[str, Any]]] = {
+    "batch": (None, 2, {}),
+    "own": (alignment, 2, {}),
+    "negatives": (None, 3, {}),
+    "parts": (None, 2, PARTS),
+}
 
 
 def batch_gradients(
-    encoder: SentenceEncoder, ranks: Ranks, pairs: int, loss_of: OwnLoss | None = None, each: int = 2
+    encoder: SentenceEncoder,
+    ranks: Ranks,
+    pairs: int,
+    loss_of: OwnLoss | None = None,
+    each: int = 2,
+    parts: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Tensor]:
     """Return the loss and the gradients of a batch in which one string occurs twice, of `each` views a pair."""
     views = encoder.tokenize([text for i in range(each) for text in TEXTS[3 * i : pairs + 3 * i]])
@@ -53,10 +68,13 @@ def batch_gradients(
     own = draw.both(ranks.share(rows))
     passes = plan_passes(encoder, draw.views.lengths[own], encoder.max_length)
     encoder.zero_grad()
-    objective = Objective(encoder, Recipe(temperature=0.2), ranks, loss_of)
+    objective = Objective(encoder, Recipe(temperature=0.2, **parts), ranks, loss_of)
     loss = gradients(encoder, draw.views, own, passes, objective.of(Batch(rows, labels, each)))
-    ranks.sum_gradients(encoder.parameters())
-    return {"loss": loss, **{name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}}
+    found = {name: p.grad for name, p in encoder.named_parameters() if p.grad is not None}
+    if objective.head is not None:
+        found |= {f"head.{name}": p.grad for name, p in objective.head.named_parameters() if p.grad is not None}
+    ranks.sum_gradients(objective.weights())
+    return {"loss": loss, **{name: gradient.clone() for name, gradient in found.items()}}
 
 
 def short_training(model: Path, ranks: Ranks) -> dict[str, Tensor]:
@@ -85,8 +103,8 @@ def main(model: Path, meeting: Path, rank: int, sizes: list[int]) -> None:
         encoder = SentenceEncoder.load(model, dropout=0.0).train()
         with joined("cpu") as ranks:
             for pairs in BATCHES:
-                for name, (own, each) in LOSSES.items():
-                    found = batch_gradients(encoder, ranks, pairs, own, each)
+                for name, (own, each, parts) in LOSSES.items():
+                    found = batch_gradients(encoder, ranks, pairs, own, each, parts)
                     save_file(found, meeting / f"{size}-{rank}-{name}-{pairs}")
             save_file(short_training(model, ranks), meeting / f"{size}-{rank}-training")
         dist.destroy_process_group()

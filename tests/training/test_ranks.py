@@ -46,8 +46,8 @@ def test_two_and_three_processes_have_the_gradient_of_one(tiny_random: Callable[
             process.kill()
             process.wait()
     encoder = SentenceEncoder.load(model, dropout=0.0).train()
-    for pairs, (name, (own, each)) in itertools.product(BATCHES, LOSSES.items()):
-        expected = batch_gradients(encoder, Ranks(), pairs, own, each)
+    for pairs, (name, (own, each, parts)) in itertools.product(BATCHES, LOSSES.items()):
+        expected = batch_gradients(encoder, Ranks(), pairs, own, each, parts)
         for size in (2, 3):
             for rank in range(size):
                 assert_close(load_file(tmp_path / f"{size}-{rank}-{name}-{pairs}"), expected)

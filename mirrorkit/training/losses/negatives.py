@@ -26,6 +26,13 @@ def without_near(logits: Tensor, positive: Tensor, temperature: float, most: flo
     return logits.masked_fill(near, float("-inf"))
 
 
+def without_pairs(logits: Tensor, near: Tensor) -> Tensor:
+    """Return the logits without the negatives of another pair that is `near` [pairs, pairs] to the anchor's own."""
+    rows, columns = logits.shape[0] // len(near), logits.shape[1] // len(near)
+    apart = near & ~torch.eye(len(near), dtype=torch.bool, device=near.device)
+    return logits.masked_fill(apart.repeat(rows, columns), float("-inf"))
+
+
 def with_gaussian(logits: Tensor, anchors: Tensor, noise: Tensor, temperature: float) -> Tensor:
     """Return the logits with one more column for each row of `noise` [count, dim], a negative of all `anchors`.
 
