@@ -93,6 +93,9 @@ PARTS: dict[str, dict[str, Any]] = {
     "temperature from 0.2": {"temperature_start": 0.2},
     "mask on both": {"mask_both": True},
     "near-duplicates at 0.9": {"duplicate_cosine": 0.9},
+    "overlap from 0.5": {"duplicate_overlap": 0.5},
+    "rank 0.1": {"rank_weight": 0.1},
+    "head": {"head": True},
 }
 LOSS = _each("sentences loss:", "sentences", PARTS, search=False)
 MEANS = _each(

@@ -86,8 +86,17 @@ def train(
     with watch.tokenising():
         pairs = PairMaker(corpus, recipe, make_views)
     _reset_peak(target)
-    last = LastMean(encoder, recipe.average_last)
-    state = State(encoder, optimizer, scaler, schedule, watch, rng, {}, last, head=objective.head)
+    state = State(
+        encoder,
+        optimizer,
+        scaler,
+        schedule,
+        watch,
+        rng,
+        {},
+        LastMean(encoder, recipe.average_last),
+        head=objective.head,
+    )
     budget: Budget | None = None
     checkpoint.go_back(state)
     with (
@@ -135,10 +144,10 @@ def train(
                 scaler.update()
                 schedule.step()
                 watch.step(value, len(rows), rate)
-                last.after_step(schedule.done, schedule.total)
+                state.last.after_step(schedule.done, schedule.total)
                 checkpoint.after_step(state, ranks)
-                watch.show(after_step, last)
-    last.take()
+                watch.show(after_step, state.last)
+    state.last.take()
     optimizer.zero_grad(set_to_none=True)
     encoder.eval()
     assert budget is not None  # a run has a step
