@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from benchmarks.ladder.cells import Rung
@@ -135,6 +136,36 @@ OWN += _each(
     search=False,
 )
 
+_BEST: dict[str, Any] = {"shuffle": True, "learning_rate": 2e-4, "average_last": 0.5, "span_mask": 0}
+SHUFFLED = _each(
+    "sentences shuffled:",
+    "sentences",
+    {
+        "rate 2e-4, last 0.5": _BEST,
+        "rate 3e-4, last 0.5": _BEST | {"learning_rate": 3e-4},
+        "rate 2e-4, last 0.5, mask 10": _BEST | {"span_mask": 10},
+        "rate 2e-4, last 0.5, temperature 0.05": _BEST | {"temperature": 0.05},
+        "rate 2e-4, last 0.5, dropout 0.2": _BEST | {"dropout": 0.2},
+        "rate 2e-4, last 0.5, batch 100": _BEST | {"batch_size": 100, "steps": 20},
+        "rate 2e-4, last 0.5, 14 steps": _BEST | {"steps": 14},
+        "rate 2e-4, last 0.5, three seeds": _BEST,
+    },
+    search=False,
+)
+SHUFFLED[-1] = dataclasses.replace(SHUFFLED[-1], members=3)
+_CROP: dict[str, Any] = {"crop": "30,250"}
+SHUFFLED += _each(
+    "docs:",
+    "docstrings",
+    {
+        "crop 30,250, shuffled": _CROP | {"shuffle": True},
+        "crop 30,250, rate 4e-4, last 0.5": _CROP | {"learning_rate": 4e-4, "average_last": 0.5},
+        "crop 30,250, shuffled, rate 4e-4, last 0.5": _CROP
+        | {"shuffle": True, "learning_rate": 4e-4, "average_last": 0.5},
+        "crop 30,120, 60 steps": {"crop": "30,120", "steps": 60},
+    },
+)
+
 SOUP = [
     Rung("mean of corpora: sentences, docs", "sentences|docstrings", {"crop": "30,250"}),
     Rung("mean of corpora: sentences, plain", "sentences|plain", {"crop": "30,250", "views": "crop"}, search=False),
@@ -150,4 +181,4 @@ BLENDS = _each(
     search=False,
 )
 
-RUNGS: list[Rung] = [*SENTENCES, *DOCUMENTS, *PLAIN, *MIXED, *LOSS, *MEANS, *OWN, *SOUP, *BLENDS]
+RUNGS: list[Rung] = [*SENTENCES, *DOCUMENTS, *PLAIN, *MIXED, *LOSS, *MEANS, *OWN, *SOUP, *BLENDS, *SHUFFLED]

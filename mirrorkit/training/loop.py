@@ -29,7 +29,7 @@ from mirrorkit.training.ranks import Ranks, processes_here
 from mirrorkit.training.recipes import Recipe
 from mirrorkit.training.recompute import recomputing
 from mirrorkit.training.schedule import Schedule
-from mirrorkit.training.views import mask_pieces, mask_spans
+from mirrorkit.training.views import mask_pieces, mask_spans, shuffle_words
 from mirrorkit.training.watch import StepLog, TrainStats, Watch
 
 require("torch", extra="train")
@@ -226,7 +226,8 @@ def tokenise_views(
     as an uncased tokenizer makes of "May" and "may"; None says that no string occurs twice.
     """
     plain_first = encoder.tokenize(pairs.first, recipe.max_length)
-    second = masked(encoder, pairs.second, recipe, rng, like=(pairs.first, plain_first))
+    other = shuffle_words(pairs.second, rng) if recipe.shuffle else pairs.second
+    second = masked(encoder, other, recipe, rng, like=(pairs.first, plain_first))
     first = masked(encoder, pairs.first, recipe, rng) if recipe.mask_both else plain_first
     others = [] if pairs.negatives is None else [encoder.tokenize(pairs.negatives, recipe.max_length)]
     views = joined([first, second, *others])

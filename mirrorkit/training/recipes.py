@@ -78,6 +78,7 @@ class Recipe:
     drophead: float = _setting(0.0, "Probability that an attention head is silenced.")
     span_mask: int = _setting(5, "Characters hidden in the second view of a string; 0 for none.")
     mask_from: int = _setting(30, "Characters; shorter strings are not masked.")
+    shuffle: bool = _setting(False, "Put the words of the second view into another order.")
     # Parts of the loss that are off: benchmarks decide which of them pay.
     mask_both: bool = _setting(False, "Hide a span in the first view too.")
     temperature_start: float = _setting(0.0, "Temperature at the first step, then linear; 0: the same throughout.")
@@ -162,6 +163,7 @@ class Changes(TypedDict, total=False):
     drophead: float | None
     span_mask: int | None
     mask_from: int | None
+    shuffle: bool | None
     mask_both: bool | None
     temperature_start: float | None
     duplicate_cosine: float | None
