@@ -22,10 +22,11 @@ class Rung:
 
     name: str
     corpus: str  # names with + between; with | between, each is trained on alone and the weights are averaged
-    changes: dict[str, Any] = field(default_factory=dict)  # of the recipe that `auto` takes
+    changes: dict[str, Any] = field(default_factory=dict)  # of that recipe
     at: tuple[int, ...] = ()  # steps after which it is scored too; with a constant rate the score of a shorter run
     base: str = "minilm-mlm"
     search: bool = True  # whether it is held against the search too
+    now: bool = False  # from `auto` as it is now; else from what it was before the ladder was climbed
     views: str = ""  # of own_views, in place of the recipe's
     members: int = 1  # trainings whose weights are averaged, with seeds counting up
 

@@ -86,6 +86,7 @@ MIXED += _each(
 # Parts of the loss that are off by default, each alone.
 PARTS: dict[str, dict[str, Any]] = {
     "decorrelation 0.01": {"decorrelation": 0.01},
+    "decorrelation 1": {"decorrelation": 1.0},
     "dimension contrast 0.1": {"dimension_contrast": 0.1},
     "uniformity 0.1": {"uniformity": 0.1},
     "decoupled": {"decoupled": True},
@@ -166,6 +167,31 @@ SHUFFLED += _each(
     },
 )
 
+TOGETHER = _each(
+    "sentences together:",
+    "sentences",
+    {
+        "decoupled, rate 2e-4, last 0.5": {"decoupled": True, "learning_rate": 2e-4, "average_last": 0.5},
+        "shuffled, decoupled, rate 2e-4, last 0.5": _BEST | {"decoupled": True},
+        "shuffled, decoupled, mask 10, rate 2e-4, last 0.5": _BEST | {"decoupled": True, "span_mask": 10},
+        "shuffled, decoupled, rate 3e-4, last 0.5": _BEST | {"decoupled": True, "learning_rate": 3e-4},
+        "shuffled, decoupled, batch 64, 31 steps, last 0.5": _BEST | {"decoupled": True, "batch_size": 64, "steps": 31},
+        "shuffled, decoupled, temperature 0.1, rate 2e-4, last 0.5": _BEST | {"decoupled": True, "temperature": 0.1},
+        "shuffled, decoupled, temperature 0.05, rate 2e-4, last 0.5": _BEST | {"decoupled": True, "temperature": 0.05},
+    },
+    search=False,
+)
+TOGETHER += _each(
+    "docs:",
+    "docstrings",
+    {
+        "crop 30,250, decoupled": _CROP | {"decoupled": True},
+        "crop 30,250, shuffled, decoupled": _CROP | {"shuffle": True, "decoupled": True},
+        "crop 30,250, decoupled, rate 4e-4, last 0.5": _CROP
+        | {"decoupled": True, "learning_rate": 4e-4, "average_last": 0.5},
+    },
+)
+
 SOUP = [
     Rung("mean of corpora: sentences, docs", "sentences|docstrings", {"crop": "30,250"}),
     Rung("mean of corpora: sentences, plain", "sentences|plain", {"crop": "30,250", "views": "crop"}, search=False),
@@ -181,4 +207,31 @@ BLENDS = _each(
     search=False,
 )
 
-RUNGS: list[Rung] = [*SENTENCES, *DOCUMENTS, *PLAIN, *MIXED, *LOSS, *MEANS, *OWN, *SOUP, *BLENDS, *SHUFFLED]
+# The last table: `auto` as it was and as it is.
+FINAL = [
+    rung
+    for corpus, name, search in (("sentences", "sentences", False), ("docstrings", "docs", True))
+    for rung in (
+        Rung(f"{name}: auto as it was", corpus, search=search),
+        Rung(f"{name}: auto as it is", corpus, search=search, now=True),
+    )
+]
+FINAL += [
+    Rung("docs: auto as it was", "docstrings", base="all-MiniLM-L6-v2"),
+    Rung("docs: auto as it is", "docstrings", base="all-MiniLM-L6-v2", now=True),
+]
+
+RUNGS: list[Rung] = [
+    *SENTENCES,
+    *DOCUMENTS,
+    *PLAIN,
+    *MIXED,
+    *LOSS,
+    *MEANS,
+    *OWN,
+    *SOUP,
+    *BLENDS,
+    *SHUFFLED,
+    *TOGETHER,
+    *FINAL,
+]

@@ -36,6 +36,7 @@ from mirrorkit.training.recipes import Recipe, choose
 from mirrorkit.training.watch import TrainStats
 
 SHORT = 96  # tokens of a document that is searched for, in development
+LONG = 128  # tokens of a test document
 FEW = 300  # documents and queries of it
 SEARCH = "docstrings"
 SEVEN = ("sts12", "sts13", "sts14", "sts15", "sts16", "stsb-test", "sickr-test")
@@ -45,7 +46,7 @@ class Labels:
     """The labelled sets: those of development, or, for the last table, the seven sets and the test documents."""
 
     def __init__(self, domains: Path, *, final: bool, search: bool) -> None:
-        names = SEVEN if final else ("stsb-dev", "sts16")
+        names = (SEVEN if not search else ()) if final else ("stsb-dev", "sts16")
         files = [SHARED / "data" / "sts" / f"{name}.tsv" for name in names]
         files += [] if final else [GRADED]
         self._pairs: list[GradedPairs] = [read_pairs(file, score_column=0) for file in files]
@@ -64,10 +65,10 @@ class Labels:
         with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
             cosines = pair_cosines(encoder, self._pairs)
             found = {one.name: 100 * spearman(cosines[one.name], one.score) for one in self._pairs}
-            if self._final:
+            if self._final and found:
                 found["seven"] = sum(found.values()) / len(found)
             if self._search:
-                encoder.max_length = whole if self._final else min(whole, SHORT)
+                encoder.max_length = min(whole, LONG if self._final else SHORT)
                 found["search"] = 100 * float(self._search.main_scores(encoder).mean())
         encoder.max_length = whole
         encoder.train(training)
@@ -106,16 +107,26 @@ class Curve:
         return time.process_time() - self._start - self._scoring
 
 
+def before(rung: Rung, *, gently: bool) -> dict[str, Any]:
+    """Return what `auto` took before the ladder was climbed, so that a rung stays what it was."""
+    crops = rung.changes.get("views") == "crop" or any(name in rung.corpus for name in ("docstrings", "manuals"))
+    found: dict[str, Any] = {"shuffle": False, "decoupled": False, "average_last": 0.0, "crop": "100,250"}
+    if not gently:
+        found["learning_rate"] = 2e-4 if crops else 1e-4
+    return found if crops or rung.views else found | {"span_mask": 10}
+
+
 def settle(rung: Rung, corpus: Corpus) -> Recipe:
     """Return what `auto` takes for this corpus and base, with the changes of the rung."""
     folder = base_folder(rung.base)
     layout = read_layout(folder)
+    changes = rung.changes if rung.now else before(rung, gently=layout.named) | rung.changes
     return choose(
         "auto",
         width=width_of(layout, trust_remote_code=False),
         own_pooling=layout.pooling if layout.named else None,
         texts=corpus.texts,
-        changes=rung.changes | ({"views": OWN_VIEWS[rung.views]} if rung.views else {}),  # type: ignore[arg-type]  # they come from JSON and are checked there
+        changes=changes | ({"views": OWN_VIEWS[rung.views]} if rung.views else {}),  # type: ignore[arg-type]  # they come from JSON and are checked there
         count_tokens=token_counter(folder, layout, False),
     )
 
@@ -123,14 +134,15 @@ def settle(rung: Rung, corpus: Corpus) -> Recipe:
 def run(rung: Rung, seed: int, domains: Path, *, final: bool) -> dict[str, Any]:
     """Train as often as the rung has members, and return the scores, the CPU seconds and the recipe."""
     labels = Labels(domains, final=final, search=rung.search)
-    corpora = [read_corpus(names, domains) for names in rung.corpus.split("|")]
+    parts = [dataclasses.replace(rung, corpus=names) for names in rung.corpus.split("|")]
+    corpora = [(part, read_corpus(part.corpus, domains)) for part in parts]
     members = max(rung.members, len(corpora))
     points: dict[str, dict[str, float]] = {}
     total: dict[str, torch.Tensor] = {}
     cpu, steps = 0.0, 0
     for number in range(members):
-        corpus = corpora[number % len(corpora)]
-        recipe = settle(rung, corpus)
+        part, corpus = corpora[number % len(corpora)]
+        recipe = settle(part, corpus)
         encoder = load_base(base_folder(rung.base), recipe, "cpu", False, compare=False)
         curve = Curve(encoder, labels, rung.at)
 
