@@ -56,6 +56,7 @@ def read_material(
         texts=data.texts,
         changes=changes,
         pairs=pairs,
+        own_loss=loss is not None,
         count_tokens=found.count_tokens,
     )
     check_parts(settings, loss)
