@@ -11,7 +11,7 @@ from mirrorkit.model.own_module import Backbone
 from mirrorkit.text.scripts import DENSITY, is_unspaced
 from mirrorkit.training.base import Base, find_base
 from mirrorkit.training.corpus import Corpus
-from mirrorkit.training.objective import check_parts
+from mirrorkit.training.losses.parts import check_parts
 from mirrorkit.training.own import MakeViews, OwnLoss, name_of
 from mirrorkit.training.recipes import Changes, Recipe, choose
 from mirrorkit.training.view_choice import Views, about

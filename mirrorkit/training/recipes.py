@@ -30,21 +30,13 @@ _SMALL = 512  # dimensions of the widest model that is trained at a larger rate
 _WORD_ROOM = 20  # characters between the shortest and the longest crop, so that a word can end in between
 
 
-# Numbers that are 0 where that part of the loss is off.
-_PARTS: Sequence[str] = (
-    "temperature_start",
-    "duplicate_cosine",
-    "duplicate_overlap",
-    "gaussian_negatives",
-    "hard_negatives",
-    "uniformity",
-    "decorrelation",
-    "dimension_contrast",
-)
-
-
 def _setting(default: object, about: str) -> Any:
     return dataclasses.field(default=default, metadata={"help": about})
+
+
+def _part(default: object, about: str) -> Any:
+    """Return the setting of a part of the loss that NT-Xent has not; a loss of the user's own takes the place of it."""
+    return dataclasses.field(default=default, metadata={"help": about, "part": True})
 
 
 _KINDS: dict[type, tuple[type, str]] = {
@@ -84,18 +76,20 @@ class Recipe:
     span_mask: int = _setting(5, "Characters hidden in the second view of a string; 0 for none.")
     mask_from: int = _setting(30, "Characters; shorter strings are not masked.")
     shuffle: bool = _setting(False, "Put the words of the second view into another order.")
-    # Parts of the loss that are off: benchmarks decide which of them pay.
+    # Parts of the loss, all off.
     mask_both: bool = _setting(False, "Hide a span in the first view too.")
     temperature_start: float = _setting(0.0, "Temperature at the first step, then linear; 0: the same throughout.")
-    duplicate_cosine: float = _setting(0.0, "Texts of a larger cosine are no negatives of each other; 0: all are.")
-    duplicate_overlap: float = _setting(0.0, "The same by the share of their runs of four characters; 0: all are.")
-    gaussian_negatives: float = _setting(0.0, "Random negatives for each pair of the batch.")
-    hard_negatives: float = _setting(0.0, "Weight of near negatives, as an exponent of theirs; 0: all count alike.")
-    decoupled: bool = _setting(False, "Leave the positive out of the denominator.")
-    uniformity: float = _setting(0.0, "Weight of the uniformity of each view.")
-    decorrelation: float = _setting(0.0, "Weight of the correlations between dimensions, as in Barlow Twins.")
-    dimension_contrast: float = _setting(0.0, "Weight of a contrastive loss over dimensions instead of texts.")
-    rank_weight: float = _setting(0.0, "Weight of the effective rank's logarithm, which a weight below 0 lowers.")
+    duplicate_cosine: float = _part(0.0, "Texts of a larger cosine are no negatives of each other; 0: all are.")
+    duplicate_overlap: float = _part(
+        0.0, "Texts that share more of their runs of four characters are no negatives either."
+    )
+    gaussian_negatives: float = _part(0.0, "Random negatives for each pair of the batch.")
+    hard_negatives: float = _part(0.0, "Weight of near negatives, as an exponent of theirs; 0: all count alike.")
+    decoupled: bool = _part(False, "Leave the positive out of the denominator.")
+    uniformity: float = _part(0.0, "Weight of the uniformity of each view.")
+    decorrelation: float = _part(0.0, "Weight of the correlations between dimensions, as in Barlow Twins.")
+    dimension_contrast: float = _part(0.0, "Weight of a contrastive loss over dimensions instead of texts.")
+    rank_weight: float = _part(0.0, "Weight of the effective rank's logarithm, which a weight below 0 lowers.")
     head: bool = _setting(False, "Train a layer between vectors and loss too, which is not saved.")
     pooling: str = dataclasses.field(
         default=Pooling.MEAN,
@@ -123,13 +117,13 @@ class Recipe:
             _require(fits, field.name, repr(value), wanted)
         for name in ("epochs", "batch_size", "learning_rate", "temperature"):
             _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "above 0 and finite")
-        for name in ("dropout", "drophead", "warmup", "average_last"):
+        for name in ("dropout", "drophead", "warmup", "duplicate_cosine", "duplicate_overlap", "average_last"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
-        for name in ("weight_decay", "span_mask", "mask_from", "seconds", *_PARTS):
-            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0 and finite")
-        for name in ("duplicate_cosine", "duplicate_overlap"):
-            _require(getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
+        parts = [field.name for field in dataclasses.fields(self) if "part" in field.metadata]
+        parts.remove("rank_weight")
         _require(math.isfinite(self.rank_weight), "rank_weight", self.rank_weight, "finite")
+        for name in ("weight_decay", "span_mask", "mask_from", "seconds", "temperature_start", *parts):
+            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0 and finite")
         _require(self.span_mask > 0 or not self.mask_both, "mask_both", True, "False where `span_mask=0` hides nothing")
         _require(self.batch_size > 1, "batch_size", self.batch_size, "at least 2, since the others are the negatives")
         _require(self.max_length > 2, "max_length", self.max_length, "at least 3 tokens")

@@ -15,7 +15,7 @@ from torch import Tensor
 from mirrorkit.training.loss import nt_xent, nt_xent_logits, ranking_logits
 from mirrorkit.training.losses import negatives, spread
 from mirrorkit.training.losses.head import Head
-from mirrorkit.training.objective import temperature_at
+from mirrorkit.training.losses.parts import temperature_at
 from mirrorkit.training.recipes import Recipe
 
 T = 0.1
@@ -146,10 +146,11 @@ def test_pairs_whose_texts_overlap_are_no_negatives_of_each_other() -> None:
 
 
 def test_an_anchor_without_negatives_has_no_part_and_no_nan() -> None:
-    for step in (
-        lambda logits, p: negatives.harder(logits, p, 0.5),
-        lambda logits, p: negatives.without_near(logits, p, T, 0.0),
-    ):
+    steps: list[Callable[[Tensor, Tensor], Tensor]] = [
+        lambda logits, positive: negatives.harder(logits, positive, 0.5),
+        lambda logits, positive: negatives.without_near(logits, positive, T, 0.0),
+    ]
+    for step in steps:
         vectors = torch.eye(2, 4).repeat(2, 1).requires_grad_()
         logits, positive = nt_xent_logits(vectors, T, torch.tensor([0, 0, 0, 0]))
         logits = step(logits, positive)
@@ -192,7 +193,7 @@ def test_the_contrast_over_dimensions_is_that_of_its_paper() -> None:
 
 def test_a_dimension_that_never_changes_is_no_division_by_nothing() -> None:
     vectors = torch.nn.functional.normalize(torch.cat([views(12), torch.zeros(12, 2)], dim=1), dim=-1).requires_grad_()
-    loss = sum(halves(term)(vectors) for term in (spread.decorrelation, spread.dimension_contrast))
+    loss = halves(spread.decorrelation)(vectors) + halves(spread.dimension_contrast)(vectors)
     (gradient,) = torch.autograd.grad(loss, vectors)
     assert torch.isfinite(gradient).all()
 
@@ -223,7 +224,7 @@ def test_uniformity_of_one_text_is_nothing() -> None:
 @pytest.mark.parametrize("rows", [4, 40])
 def test_entropy_is_that_of_the_squared_singular_values(rows: int) -> None:
     def slow(vectors: Tensor) -> Tensor:
-        shares = torch.linalg.svdvals(vectors).square() / len(vectors)
+        shares: Tensor = torch.linalg.svdvals(vectors).square() / len(vectors)
         return -(shares * shares.log()).sum()
 
     agree(spread.entropy, slow, views(rows))

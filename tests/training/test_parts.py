@@ -60,7 +60,8 @@ def weights(result: FinetuneResult) -> torch.Tensor:
 @pytest.mark.parametrize("name", [name for name in PARTS if name != "duplicate_overlap"])
 def test_each_part_changes_what_is_learnt(base: Path, name: str) -> None:
     value = 0.01 if name == "duplicate_cosine" else PARTS[name]  # random weights: no cosine of theirs is large
-    assert not torch.equal(weights(run(base, **{name: value})), weights(run(base)))
+    changes: dict[str, Any] = {name: value}
+    assert not torch.equal(weights(run(base, **changes)), weights(run(base)))
 
 
 def test_texts_that_share_most_of_their_runs_are_no_negatives(base: Path) -> None:
@@ -142,8 +143,9 @@ def test_a_loss_of_ones_own_has_no_parts_but_masks_head_and_temperature(base: Pa
     + [("duplicate_cosine", 1.0), ("duplicate_overlap", 1.0), ("rank_weight", float("nan")), ("head", 1.0)],
 )
 def test_a_bad_value_is_named(name: str, value: float) -> None:
+    changes: dict[str, Any] = {name: value}
     with pytest.raises(ConfigError, match=rf"^{name} {value}: must be "):
-        Recipe(**{name: value})
+        Recipe(**changes)
 
 
 def test_masks_on_both_views_need_a_mask(base: Path) -> None:
