@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks import processes
 from benchmarks import record as files
 from benchmarks.ladder.cells import Cell
-from benchmarks.ladder.rungs import RUNGS
+from benchmarks.ladder.rungs import FINAL, RUNGS
 from benchmarks.ladder.table import PAGE, update
 from mirrorkit.errors import ConfigError, MirrorkitError
 from mirrorkit.formats.json_file import read_object
@@ -68,7 +68,7 @@ def climb(args: argparse.Namespace, file: Path) -> None:
         raise ConfigError("`domains`: give the folder that `python -m benchmarks.domains --out` has made")
     start = time.monotonic()
     for seed in args.seeds:
-        for rung in RUNGS:
+        for rung in FINAL if args.final else RUNGS:
             cell = Cell(rung, seed)
             if not re.search(args.only, cell.name) or cell.name in _cells(file, args.final):
                 continue

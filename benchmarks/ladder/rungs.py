@@ -233,5 +233,4 @@ RUNGS: list[Rung] = [
     *BLENDS,
     *SHUFFLED,
     *TOGETHER,
-    *FINAL,
 ]

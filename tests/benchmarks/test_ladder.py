@@ -16,7 +16,7 @@ from benchmarks import processes
 from benchmarks.ladder import __main__ as command
 from benchmarks.ladder.cells import Cell, Rung, read_corpus
 from benchmarks.ladder.own_views import OWN_VIEWS
-from benchmarks.ladder.rungs import RUNGS
+from benchmarks.ladder.rungs import FINAL, RUNGS
 from benchmarks.ladder.table import PAGE, SECTION, difference, rungs_of, section
 from mirrorkit.errors import ConfigError
 from mirrorkit.training.recipes import Recipe, changed
@@ -52,9 +52,9 @@ RECORD: dict[str, Any] = {
 
 
 def test_every_rung_is_one_of_its_name_and_its_changes_are_a_recipe_s() -> None:
-    names = [(rung.base, rung.name) for rung in RUNGS]
+    names = [(rung.base, rung.name) for rung in [*RUNGS, *FINAL]]
     assert len(names) == len(set(names))
-    for rung in RUNGS:
+    for rung in [*RUNGS, *FINAL]:
         changed(Recipe(), rung.changes)  # type: ignore[arg-type]
 
 
