@@ -196,6 +196,7 @@ SOUP = [
     Rung("mean of corpora: sentences, docs", "sentences|docstrings", {"crop": "30,250"}),
     Rung("mean of corpora: sentences, plain", "sentences|plain", {"crop": "30,250", "views": "crop"}, search=False),
 ]
+SOUP += [Rung("mean of corpora: sentences, docs, auto as it is", "sentences|docstrings", now=True)]
 BLENDS = _each(
     "sentences:",
     "sentences",
