@@ -193,7 +193,7 @@ TOGETHER += _each(
 )
 
 SOUP = [
-    Rung("mean of corpora: sentences, docs", "sentences|docstrings", {"crop": "30,250"}),
+    Rung("mean of corpora: crops of sentences, docs", "sentences|docstrings", {"crop": "30,250"}),
     Rung("mean of corpora: sentences, plain", "sentences|plain", {"crop": "30,250", "views": "crop"}, search=False),
 ]
 SOUP += [Rung("mean of corpora: sentences, docs, auto as it is", "sentences|docstrings", now=True)]

@@ -63,7 +63,7 @@ class Labels:
         encoder.eval()
         dtype = pick_autocast("auto", "cpu")
         with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
-            cosines = pair_cosines(encoder, self._pairs)
+            cosines = pair_cosines(encoder, self._pairs) if self._pairs else {}
             found = {one.name: 100 * spearman(cosines[one.name], one.score) for one in self._pairs}
             if self._final and found:
                 found["seven"] = sum(found.values()) / len(found)
