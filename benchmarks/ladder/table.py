@@ -104,7 +104,8 @@ def _final(cells: Mapping[str, Any]) -> str:
     columns = ("seven", "search")
     for base in dict.fromkeys(cell["rung"]["base"] for cell in cells.values()):
         for name, own in rungs_of(cells, base).items():
-            each = ", ".join(f"{scores['seven']:.2f}" for _, scores in sorted(own.items()))
+            main = next(key for key in columns if key in next(iter(own.values())))
+            each = ", ".join(f"{scores[main]:.2f}" for _, scores in sorted(own.items()))
             figures = [_spread([s[key] for s in own.values() if key in s], "") for key in columns]
             rows.append([base, name, *figures, each, _spread([s["cpu"] for s in own.values()], "")])
     return table(["base", "rung", "seven STS sets", "search, MRR@10", "each seed", "CPU s of training"], rows)

@@ -69,6 +69,13 @@ def test_differences_are_of_the_same_seeds() -> None:
     assert row.split("|")[-3:-1] == [" 20 ", " 2.00 "]  # CPU seconds, and their ratio over the seeds of both
     assert "| **sentences: auto** | 2 | 71.00 ± 1.41 |" in text
     assert "broken" not in text
+    last = {
+        "b/x/1": cell("x", 1, {"10": {"cpu": 9.0, "sts12": 70.0, "seven": 71.0}}),
+        "b/y/1": cell("y", 1, {"31": {"cpu": 80.0, "search": 59.0}}),
+    }
+    text = section({**RECORD, "final": last})
+    assert "| b | x | 71.00 | – | 71.00 | 9.00 |" in text
+    assert "| b | y | – | 59.00 | 59.00 | 80.00 |" in text
 
 
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
