@@ -22,6 +22,7 @@ PAGES = {
     "verdict": "studies.md",
     "words": "studies.md",
     "peers": "peers.md",
+    "ladder": "ladder.md",
 }  # where sections stand; the others in README.md
 
 Figures = Mapping[str, Any]

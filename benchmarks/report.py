@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.ladder.table import ladder_section
 from benchmarks.peers.report import peers_section, read_peer_records, record_stem
 from benchmarks.record import README, RESULTS, page_of, read_json, update_section
 from benchmarks.training.report import read_records, training_section
@@ -24,6 +25,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "peers": lambda results: peers_section(read_peer_records(results)),
     "verdict": verdicts_section,
     "words": words_section,
+    "ladder": ladder_section,
 }
 
 

@@ -46,6 +46,9 @@ def finetune(
     recipe: Annotated[str, option(RUN, "See: mirrorkit recipes.")] = "auto",
     seed: Annotated[int, option(RUN, "Seed of all random numbers.", min=0)] = 42,
     seeds: Annotated[int, option(RUN, "Train this many times, report mean and spread, keep the first.", min=1)] = 1,
+    average: Annotated[
+        bool, option(RUN, "Keep the mean of the weights of all seeds, unless one of them is better.", "--average")
+    ] = False,
     device: Annotated[str, option(RUN, "auto, cpu, cuda or mps.")] = "auto",
     autocast: Annotated[str, option(RUN, "Type to multiply matrices in: auto, fp32, bf16 or fp16.")] = "auto",
     memory: Annotated[str | None, option(RUN, "Memory to train in, such as 4GB; default: what is free.")] = None,
@@ -114,6 +117,7 @@ def finetune(
             recipe=recipe,
             seed=seed,
             seeds=seeds,
+            average=average,
             limit=limit,
             pairs=pairs,
             unit=unit,

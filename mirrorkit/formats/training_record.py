@@ -127,7 +127,7 @@ class TrainingRecord:
     recipe: str  # its name; "own" for a Recipe made in Python
     hyper_parameters: Mapping[str, object]  # every field of the recipe
     corpora: tuple[CorpusRecord, ...]
-    seeds: tuple[int, ...]  # trained with; the weights are those of the first
+    seeds: tuple[int, ...]  # trained with; the weights are those of the first, unless `average` says otherwise
     dim: int
     max_length: int  # tokens that the saved model takes
     device: str
@@ -148,6 +148,7 @@ class TrainingRecord:
     trust_remote_code: bool = False  # whether code that came with the base was allowed to run
     normalized: bool = True  # whether the saved model's vectors have unit length
     kind: str | None = None  # what `auto` took the strings for, and why
+    average: str | None = None  # whether the mean of the seeds' weights was kept, and why; null: not asked for
     dev: str | None = None  # which checkpoint was kept, and why; null: the last
     changes: tuple[ChangeRecord, ...] = ()  # of the labelled sets that were given
     verdict: VerdictRecord | None = None
@@ -186,8 +187,9 @@ class TrainingRecord:
             **self._shorter(),
             **({"checkpoint": self.dev} if self.dev else {}),
             **({"blend": self.blend} if self.blend else {}),
+            **({"average": self.average} if self.average else {}),
             "verdict, for information": self.verdict.line if self.verdict else f"none: {self.no_verdict}",
-            "seed": str(self.seeds[0]),
+            "seed": ", ".join(map(str, self.seeds)) if self.average else str(self.seeds[0]),
             "hyper-parameters": ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items()),
             "training": f"{self.steps} steps, {self.pairs:,} pairs, {self.train_seconds:.1f} s at {rate:.0f} pairs/s, "
             f"{self.precision}",

@@ -43,8 +43,9 @@ def finetune_report(result: FinetuneResult) -> list[RenderableType]:
         f"{result.recipe_name}: {stats.steps} step{'s' * (stats.steps != 1)}, {stats.pairs:,} pairs, "
         f"{stats.device}, {stats.precision}",
         f"views {result.views}",
-        *(f"kept {run.dev.why}" for run in result.runs[:1] if run.dev),
-        *(f"blend {run.blend.why}" for run in result.runs[:1] if run.blend),
+        *([f"kept {result.checkpoint}"] if result.checkpoint else []),
+        *([f"blend {result.blend}"] if result.blend else []),
+        *([f"average: {result.average.why}"] if result.average else []),
         *_parts(stats.memory),
         f"{result.pairs_per_second:.0f} pairs/s, "
         + ", ".join(f"{phase} {spent:.1f} s" for phase, spent in seconds.items() if spent >= 0.05)

@@ -170,7 +170,10 @@ def token_counter(folder: Path, layout: ModelLayout, trust_remote_code: bool) ->
     return count
 
 
-def bytes_on_disk(encoder: SentenceEncoder, *, checkpoints: bool = False) -> int:
-    """Return about how many bytes saving the encoder takes; `checkpoints` are two of them, with AdamW's two means."""
+def bytes_on_disk(encoder: SentenceEncoder, *, checkpoints: bool = False, averaged: bool = False) -> int:
+    """Return about how many bytes saving the encoder takes.
+
+    `checkpoints` are two of them, with AdamW's two means and, where weights are `averaged`, the mean of these.
+    """
     weights = sum(p.numel() * p.element_size() for p in encoder.parameters())
-    return weights * (7 if checkpoints else 1) + (8 << 20)  # and the tokenizer
+    return weights * (1 + checkpoints * 2 * (3 + averaged)) + (8 << 20)  # and the tokenizer

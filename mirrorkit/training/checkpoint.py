@@ -24,6 +24,7 @@ from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.publish import write_whole
 from mirrorkit.publish.targets import real, told
 from mirrorkit.publish.workshop import locked, release, remove, workshop_of
+from mirrorkit.training.average import LastMean
 from mirrorkit.training.passes import random_state, set_random_state
 from mirrorkit.training.ranks import Ranks
 from mirrorkit.training.schedule import Schedule
@@ -40,6 +41,7 @@ from safetensors.torch import load_file, save_file
 log = logging.getLogger(__name__)
 
 _FILE = "state.safetensors"
+_MEAN = "average."  # begins the names of the tensors of the mean of the last steps
 _ANEW = "start again with `overwrite=True` in place of `resume=True`"
 
 
@@ -54,6 +56,7 @@ class State:
     watch: Watch
     rng: np.random.Generator
     draw: Mapping[str, Any]  # where `rng` was before the strings of now were drawn
+    last: LastMean
     batch: int = 0  # steps made with these strings
     room: float | None = None  # bytes for the graphs of a batch; None: not settled yet
     head: torch.nn.Module | None = None  # what of the loss is trained, and kept for a resume alone
@@ -81,6 +84,7 @@ class _Place:
     seconds: float  # trained
     pairs: int
     scaler: dict[str, Any]
+    averaged: int = 0  # steps in the mean of the last ones
 
 
 class Checkpoint:
@@ -145,6 +149,8 @@ class Checkpoint:
                 if means:
                     state.optimizer.state[weight] = {k: v.to(device, copy=True) for k, v in means.items()}
             state.scaler.load_state_dict(place.scaler)
+            mean = {name[len(_MEAN) :]: value for name, value in tensors.items() if name.startswith(_MEAN)}
+            state.last.resume(place.averaged, {name: value.to(device, copy=True) for name, value in mean.items()})
             state.watch.resume(tensors["losses"].to(device, copy=True), place.pairs, place.seconds)
             number = sum(name.startswith("random.") for name in tensors)
             # Copies: torch reads a generator's state from the beginning of its memory, whatever the view.
@@ -176,6 +182,7 @@ class Checkpoint:
             tensors[f"model.{name}"] = weight.detach().contiguous()
             means = state.optimizer.state.get(weight, {})
             tensors |= {f"optimizer.{name}.{key}": value.contiguous() for key, value in means.items()}
+        tensors |= {f"{_MEAN}{name}": value for name, value in state.last.mean.items()}
         place = _Place(
             step=len(state.watch.losses),
             batch=state.batch,
@@ -185,6 +192,7 @@ class Checkpoint:
             seconds=state.watch.training_seconds(),
             pairs=state.watch.pairs,
             scaler=state.scaler.state_dict(),
+            averaged=state.last.count,
         )
         about = json.dumps({"job": self._job, "place": vars(place), "every": self._every})
         with told(file), write_whole(file) as out, foreign(OutputError, f"{file}: cannot be written"):

@@ -36,6 +36,11 @@ class Marks:
     look: Look | None
     cuts: Mapping[int, dict[str, Array]] = field(default_factory=dict)  # the items, by the length of cut vectors
 
+    @property
+    def mrr(self) -> float | None:
+        """Mean reciprocal rank × 100 on the strings held out."""
+        return self.look.mrr if self.look else None
+
 
 class Exam:
     """The labelled sets, read and checked, and how long they took."""
@@ -76,8 +81,8 @@ class Exam:
     def _items(self, encoder: TextEncoder) -> dict[str, Array]:
         return {one.name: one.items(encoder, None) for one in self._sets}
 
-    def run(self, done: Attempt, before: Marks, after: Marks, probe: Probe | str | None) -> Run:
-        """Return an attempt with its scores; what changed is told of the one that had the probe, which is kept."""
+    def run(self, done: Attempt | Run, before: Marks, after: Marks, probe: Probe | str | None) -> Run:
+        """Return an attempt with its scores; what changed is told of those that had the probe, which may be kept."""
         verdict = judge(before.look, after.look, probe) if isinstance(probe, Probe) else None
         changes = [] if probe is None else self._changes(before.items, after.items)
         cuts = [CutRecord(dim, tuple(self._changes(before.cuts[dim], after.cuts[dim]))) for dim in after.cuts]

@@ -21,13 +21,14 @@ from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.publish import check_space, check_target, publish_folder
 from mirrorkit.text.reading import Reading
-from mirrorkit.training.attempt import attempt
+from mirrorkit.training.attempt import Attempt, attempt
+from mirrorkit.training.average import SeedsMean
 from mirrorkit.training.base import bytes_on_disk
 from mirrorkit.training.best import read_dev
 from mirrorkit.training.checkpoint import open_checkpoint
 from mirrorkit.training.clock import Clock
 from mirrorkit.training.corpus import Corpus, load_corpus
-from mirrorkit.training.exam import Exam, Marks, read_exam
+from mirrorkit.training.exam import Exam, read_exam
 from mirrorkit.training.loop import train
 from mirrorkit.training.material import Material, read_material
 from mirrorkit.training.memory import size_of
@@ -35,8 +36,9 @@ from mirrorkit.training.own import OwnLoss, check_loss, name_of
 from mirrorkit.training.probe import Probe, hold_out_probe
 from mirrorkit.training.ranks import joined, launched
 from mirrorkit.training.recipes import AUTO, OWN, Changes, Recipe, check, told_kind
-from mirrorkit.training.result import FinetuneResult, Run
+from mirrorkit.training.result import FinetuneResult
 from mirrorkit.training.saving import save
+from mirrorkit.training.seeds import over_seeds
 from mirrorkit.training.tracker import check_tracker
 from mirrorkit.training.watch import open_step_log
 
@@ -57,6 +59,7 @@ def finetune(
     recipe: str | Recipe = AUTO,
     seed: int = 42,
     seeds: int = 1,
+    average: bool = False,
     limit: int | None = None,
     pairs: bool = False,
     unit: str | None = None,
@@ -111,7 +114,9 @@ def finetune(
 
     `out` becomes a sentence-transformers folder, with a training.json beside the model card, when everything else is
     done; without it nothing is written. `seeds` trains that many times from the base, with seeds counting up from
-    `seed`, and keeps the first. With `compare` the base's vectors are held to those of sentence-transformers first.
+    `seed`, and keeps the first; with `average` the mean of their weights (Wortsman et al. 2022, arXiv:2203.05482),
+    unless halves of the strings held out for the verdict find each other better with one of them, which then is kept.
+    With `compare` the base's vectors are held to those of sentence-transformers first.
     `trust_remote_code` lets Python code run that comes with the base; it can do whatever the user can.
 
     `eval_dir` holds STS files, scored before and after: the seven sets, or what there is of others. `evaluate` are your
@@ -132,7 +137,19 @@ def finetune(
     progress, clock = progress or Silent(), Clock()
     target, steps_file = (None if path is None else local_path(path) for path in (out, log_file))
     keeps = checkpoint_every != 0 or resume
-    _check(recipe, changes, loss, tracker, seeds, checkpoint_every, target, corpus, keeps=keeps, dev=dev is not None)
+    _check(
+        recipe,
+        changes,
+        loss,
+        tracker,
+        seeds,
+        average,
+        checkpoint_every,
+        target,
+        corpus,
+        keeps=keeps,
+        dev=dev is not None,
+    )
     device = pick_device(device)
     dtype = pick_autocast(autocast, device)
     allowed = size_of(memory)
@@ -206,30 +223,28 @@ def finetune(
         )
 
         score = partial(exam.take, clock=clock, progress=progress, dtype=dtype, dims=settings.cut_dims)
-        before: Marks | None = None
-        runs: list[Run] = []
-        kept: SentenceEncoder | None = None
-        for number in range(seeds):
+
+        def load_fresh(number: int) -> SentenceEncoder:
             with clock("load"):
                 progress.phase("loading the model")
                 encoder = read.base.load(settings, device, compare=compare and number == 0)
-            asked = probe if leads and number == 0 else None  # a verdict is on what is kept
-            if before is None:
-                if draft and target:
-                    check_space(target, bytes_on_disk(encoder, checkpoints=bool(checkpoint_every or resume)))
-                before = score(encoder, "before", probe=asked)
+            if number == 0 and draft and target:
+                size = bytes_on_disk(encoder, checkpoints=keeps, averaged=settings.average_last > 0)
+                check_space(target, size)
+            return encoder
+
+        def once(encoder: SentenceEncoder, number: int) -> Attempt:
             progress.phase("training" if seeds == 1 else f"training, seed {seed + number}")
             own = partial(fit, seed=seed + number, step_log=step_log if number == 0 else None)
             done = attempt(own, encoder, trained_on, settings, seed + number, progress, leads=leads, dev=dev_sets)
             clock.add("tokenise", done.stats.tokenise_seconds)
             clock.add("train", done.stats.train_seconds)
-            runs.append(exam.run(done, before, score(encoder, "after", probe=asked), asked))
-            kept = kept or encoder
-        assert kept is not None  # seeds is at least 1
-        assert before is not None
+            return done
 
+        mean = SeedsMean() if average and leads else None
+        trained = over_seeds(seeds, load_fresh, once, exam, score, probe if leads else None, mean)
         result = FinetuneResult(
-            encoder=kept,
+            encoder=trained.encoder,
             out=target if leads else None,
             base=read.base.name,
             module=read.base.module is not None,
@@ -239,8 +254,10 @@ def finetune(
             views=read.views,
             kind=told_kind(recipe, settings, data.texts),
             corpus=data,
-            runs=runs,
-            before=before.sts,
+            runs=trained.runs,
+            saved=trained.saved,
+            average=trained.average,
+            before=trained.before.sts,
             no_verdict=probe if isinstance(probe, str) else None,
             seconds=clock.seconds(),
             trust_remote_code=trust_remote_code,
@@ -270,6 +287,7 @@ def _check(
     loss: OwnLoss | None,
     tracker: str | None,
     seeds: int,
+    average: bool,
     every: int,
     target: Path | None,
     corpus: object,
@@ -282,6 +300,8 @@ def _check(
     check_tracker(tracker)
     if seeds < 1:
         raise ConfigError(f"seeds {seeds}: must be at least 1")
+    if average and seeds == 1:
+        raise ConfigError("`average` is of the weights of several seeds: give `seeds=3`, or two")
     if every < 0:
         raise ConfigError(f"checkpoint_every {every}: must be at least 0 steps, which saves none")
     if keeps and (seeds > 1 or target is None):

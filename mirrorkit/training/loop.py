@@ -15,6 +15,7 @@ from mirrorkit.machine.torch_device import pick_autocast, pick_device
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.text.ragged import Ints, RaggedIds, joined
+from mirrorkit.training.average import LastMean
 from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
@@ -28,7 +29,7 @@ from mirrorkit.training.ranks import Ranks, processes_here
 from mirrorkit.training.recipes import Recipe
 from mirrorkit.training.recompute import recomputing
 from mirrorkit.training.schedule import Schedule
-from mirrorkit.training.views import mask_pieces, mask_spans
+from mirrorkit.training.views import mask_pieces, mask_spans, shuffle_words
 from mirrorkit.training.watch import StepLog, TrainStats, Watch
 
 require("torch", extra="train")
@@ -84,10 +85,18 @@ def train(
     watch = Watch(schedule, progress or Silent())
     with watch.tokenising():
         pairs = PairMaker(corpus, recipe, make_views)
-    if target.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(target)
-
-    state = State(encoder, optimizer, scaler, schedule, watch, rng, {}, head=objective.head)
+    _reset_peak(target)
+    state = State(
+        encoder,
+        optimizer,
+        scaler,
+        schedule,
+        watch,
+        rng,
+        {},
+        LastMean(encoder, recipe.average_last),
+        head=objective.head,
+    )
     budget: Budget | None = None
     checkpoint.go_back(state)
     with (
@@ -128,14 +137,17 @@ def train(
                 )
                 ranks.sum_gradients(objective.weights())
                 if step_log:
-                    norm = _norm(encoder) / scaler.get_scale()
-                    step_log.write(len(watch.losses) + 1, value, rate, objective.vectors, norm)
+                    step_log.write(
+                        len(watch.losses) + 1, value, rate, objective.vectors, _norm(encoder) / scaler.get_scale()
+                    )
                 scaler.step(optimizer)
                 scaler.update()
                 schedule.step()
                 watch.step(value, len(rows), rate)
+                state.last.after_step(schedule.done, schedule.total)
                 checkpoint.after_step(state, ranks)
-                watch.show(after_step)
+                watch.show(after_step, state.last)
+    state.last.take()
     optimizer.zero_grad(set_to_none=True)
     encoder.eval()
     assert budget is not None  # a run has a step
@@ -177,6 +189,11 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
     return rate
 
 
+def _reset_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def _norm(encoder: SentenceEncoder) -> float:
     return float(torch.nn.utils.get_total_norm([p.grad for p in encoder.parameters() if p.grad is not None]))
 
@@ -209,7 +226,8 @@ def tokenise_views(
     as an uncased tokenizer makes of "May" and "may"; None says that no string occurs twice.
     """
     plain_first = encoder.tokenize(pairs.first, recipe.max_length)
-    second = masked(encoder, pairs.second, recipe, rng, like=(pairs.first, plain_first))
+    other = shuffle_words(pairs.second, rng) if recipe.shuffle else pairs.second
+    second = masked(encoder, other, recipe, rng, like=(pairs.first, plain_first))
     first = masked(encoder, pairs.first, recipe, rng) if recipe.mask_both else plain_first
     others = [] if pairs.negatives is None else [encoder.tokenize(pairs.negatives, recipe.max_length)]
     views = joined([first, second, *others])

@@ -56,6 +56,7 @@ def read_material(
         texts=data.texts,
         changes=changes,
         pairs=pairs,
+        own_loss=loss is not None,
         count_tokens=found.count_tokens,
     )
     check_parts(settings, loss)
@@ -75,8 +76,8 @@ def read_material(
 
 
 def _all_equal(settings: Recipe, texts: Sequence[str]) -> bool:
-    """Tell whether neither dropout nor a mask makes a second view differ from the first."""
-    if settings.dropout or settings.drophead:
+    """Tell whether neither dropout, a mask nor another order makes a second view differ from the first."""
+    if settings.dropout or settings.drophead or (settings.shuffle and any(" " in text for text in texts)):
         return False
     shortest = max(settings.mask_from, settings.span_mask + 1)
     long = (len(text) * (DENSITY if is_unspaced(text) else 1) >= shortest for text in texts)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from mirrorkit.errors import ConfigError
 from mirrorkit.formats.model_folder import Pooling, pooling_name, poolings_of
+from mirrorkit.text.scripts import is_unspaced
 from mirrorkit.training.matryoshka import parse_dims
 from mirrorkit.training.text_kind import TextKind, kind_of
 from mirrorkit.training.view_choice import CountTokens, Views, as_views, crop_tokens, is_mixed, settled
@@ -23,6 +24,10 @@ AUTO_WORDS, AUTO_SENTENCES = "auto-words", "auto-sentences"  # `auto` where the 
 OWN = "own"  # what a Recipe made in Python is called
 _PAIRS = 2_000  # that `auto` trains on, drawn from what there is; see auto_recipe and for_crops
 _WORD_PAIRS = 20_000  # at most, where the strings are words; twice the 10,000 words of the official recipe
+_CROP = "30,250"  # of documents, where there are no shorter strings beside them
+_SHORTEST = 16  # tokens that a crop is cut to, at the least
+_SAMPLE = 1_000  # strings that tell how a corpus is written
+_SMALL = 512  # dimensions of the widest model that is trained at a larger rate
 _WORD_ROOM = 20  # characters between the shortest and the longest crop, so that a word can end in between
 
 
@@ -71,6 +76,7 @@ class Recipe:
     drophead: float = _setting(0.0, "Probability that an attention head is silenced.")
     span_mask: int = _setting(5, "Characters hidden in the second view of a string; 0 for none.")
     mask_from: int = _setting(30, "Characters; shorter strings are not masked.")
+    shuffle: bool = _setting(False, "Put the words of the second view into another order.")
     # Parts of the loss, all off.
     mask_both: bool = _setting(False, "Hide a span in the first view too.")
     temperature_start: float = _setting(0.0, "Temperature at the first step, then linear; 0: the same throughout.")
@@ -99,6 +105,7 @@ class Recipe:
     steps: int = _setting(0, "Steps of the optimizer; 0: as the epochs say.")
     seconds: float = _setting(0.0, "Train for this long, however many steps that makes; 0: as the steps say.")
     blend: str = _setting("0", "Share of the base's weights in the result, 0 to 1; auto: by held-out crops.")
+    average_last: float = _setting(0.0, "Share of the steps, the last ones, whose weights are averaged.")
     lora: int = _setting(0, "Rank of additions to the linear layers (LoRA) that alone are trained; 0: all weights are.")
     matryoshka: str = _setting("", "Lengths that vectors may be cut to, as 64,128,256: each is trained; empty: none.")
 
@@ -114,7 +121,7 @@ class Recipe:
             _require(fits, field.name, repr(value), wanted)
         for name in ("epochs", "batch_size", "learning_rate", "temperature"):
             _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "above 0 and finite")
-        for name in ("dropout", "drophead", "warmup", "duplicate_cosine", "duplicate_overlap"):
+        for name in ("dropout", "drophead", "warmup", "duplicate_cosine", "duplicate_overlap", "average_last"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
         parts = [field.name for field in dataclasses.fields(self) if "part" in field.metadata]
         parts.remove("rank_weight")
@@ -126,6 +133,8 @@ class Recipe:
         _require(self.max_length > 2, "max_length", self.max_length, "at least 3 tokens")
         _require(self.steps >= 0, "steps", self.steps, "at least 0, which leaves it to the epochs")
         _require(self.lora >= 0, "lora", self.lora, "at least 0, which trains all weights")
+        averaged = "0 where `average_last` is given: a mean of additions is no addition of means"
+        _require(not (self.lora and self.average_last), "lora", self.lora, averaged)
         wanted = f"two numbers of characters such as 100,250, {_WORD_ROOM} or more apart"
         _require(_is_crop(self.crop), "crop", self.crop, wanted)
         _require(self.blend == AUTO or _is_share(self.blend), "blend", self.blend, "auto or a number from 0 to 1")
@@ -162,6 +171,7 @@ class Changes(TypedDict, total=False):
     drophead: float | None
     span_mask: int | None
     mask_from: int | None
+    shuffle: bool | None
     mask_both: bool | None
     temperature_start: float | None
     duplicate_cosine: float | None
@@ -180,6 +190,7 @@ class Changes(TypedDict, total=False):
     steps: int | None
     seconds: float | None
     blend: str | None
+    average_last: float | None
     lora: int | None
     matryoshka: str | None
 
@@ -240,14 +251,15 @@ def choose(
     texts: Sequence[str],
     changes: Changes,
     pairs: bool = False,
+    own_loss: bool = False,
     count_tokens: CountTokens | None = None,
 ) -> Recipe:
     """Return the recipe, by its name or as given, with those of the changes that are not None.
 
     What `auto` means depends on `width` (the model's hidden size), on the pooling that the base came with, if it came
     with one, and on whether `texts` are words, sentences or documents, whose crops `count_tokens` measures; `pairs`
-    have their second view already. Views that are `auto` are settled here; in views of the user's own nothing is masked
-    but what the changes ask for. Raises ConfigError as `check` does.
+    have their second view already, and an `own_loss` is not NT-Xent. Views that are `auto` are settled here; in views
+    of the user's own nothing is masked but what the changes ask for. Raises ConfigError as `check` does.
     """
     check(recipe, changes)
     own = recipe if isinstance(recipe, Recipe) else OFFICIAL.get(recipe)
@@ -257,9 +269,13 @@ def choose(
         words = views is not Views.CROP and settled_kind(recipe, texts).words
         plain = auto_recipe(width, own_pooling, words=words)
         if views is Views.CROP:
-            tokens = crop_tokens(asked.crop_range, texts, count_tokens) if count_tokens else 0
             mixed = is_mixed(asked.crop_range, texts)
-            plain = for_crops(plain, tokens, gently=own_pooling is not None, mixed=mixed)
+            plain = for_crops(plain, width, gently=own_pooling is not None, mixed=mixed)
+            if count_tokens:
+                tokens = crop_tokens(changed(plain, {"crop": changes.get("crop")}).crop_range, texts, count_tokens)
+                plain = dataclasses.replace(plain, max_length=max(tokens, _SHORTEST))
+        elif views is Views.IDENTITY and not pairs and not words and own_pooling is None and width <= _SMALL:
+            plain = for_identity(plain, texts, changes, own_loss=own_loss)
         asked = changed(plain, changes)
         if not asked.seconds and changes.get("steps") is None and changes.get("epochs") is None:
             asked = dataclasses.replace(asked, steps=_steps(asked, len(texts)))
@@ -275,20 +291,46 @@ def _steps(recipe: Recipe, strings: int) -> int:
     return round(_WORD_PAIRS / recipe.batch_size) if strings * recipe.epochs > _WORD_PAIRS else 0
 
 
-def for_crops(recipe: Recipe, tokens: int, *, gently: bool, mixed: bool) -> Recipe:
-    """Return the recipe of `auto` for documents, half of whose crops have at most `tokens` tokens; 0: not known.
+def for_crops(recipe: Recipe, width: int, *, gently: bool, mixed: bool) -> Recipe:
+    """Return the recipe of `auto` for documents, which is that for sentences changed; `choose` settles their length.
 
     Nothing is masked, since two crops differ enough, unless the corpus is `mixed`: what is no document is its own
     second view and needs the mask (79.5 against 78.1 on the graded pairs, three seeds, and as good a search). Chosen
     with a model of 384 on documentation that was held out: 32 batches of 64 find more than 10 of 200, which cost as
-    much, and than 64 of 32, and need half the memory. A doubled rate is better with batches of 200 (MRR@10 68 against
-    64) and no worse with 64; a base that is to be trained `gently` keeps its own, and wider models were not tried. A
-    rate that falls, shorter crops and whole ones of up to 96 tokens make no difference beyond the noise.
+    much, and than 64 of 32, and need half the memory. A base that is to be trained `gently` keeps its own rate, twice
+    which was no worse with the others, and wider models were not tried. Crops from 30 characters on find more than
+    crops from 100 on, in less time, and tell more sentences apart (stsb-dev, sts16); of a `mixed` corpus they cut the
+    sentences too, and find less. What pays on sentences, as `for_identity` has it, does not here.
     """
-    rate = recipe.learning_rate * (1 if gently else 2)
-    length = max(tokens, 16) if tokens else recipe.max_length
-    mask = Recipe.span_mask if mixed else 0
-    return dataclasses.replace(recipe, batch_size=64, learning_rate=rate, span_mask=mask, max_length=length)
+    return dataclasses.replace(
+        recipe,
+        batch_size=64,
+        learning_rate=recipe.learning_rate if gently else 2 * _rate(width),
+        span_mask=Recipe.span_mask if mixed else 0,
+        crop=Recipe.crop if mixed or gently else _CROP,
+    )
+
+
+def for_identity(recipe: Recipe, texts: Sequence[str], changes: Changes, *, own_loss: bool) -> Recipe:
+    """Return the recipe of `auto` for sentences that are their own second view, for a masked LM up to 512 wide.
+
+    Chosen on stsb-dev, sts16 and the shipped graded pairs with a model of 384 and sentences_10k.txt, in ten steps of
+    200 (benchmarks/ladder.md): the words of the second view in another order, in place of the mask; the positive left
+    out of the denominator; twice the rate, whose noise the mean of the weights of the last five steps takes away. Each
+    of the three gains alone. Texts without blanks keep the mask, LoRA has no mean of weights, and a loss of the user's
+    own has its own denominator.
+    """
+    sample = texts[:: max(1, len(texts) // _SAMPLE)]
+    unspaced = 2 * sum(map(is_unspaced, sample)) > len(sample)
+    shuffle = not unspaced and changes.get("shuffle") is not False
+    return dataclasses.replace(
+        recipe,
+        learning_rate=2 * recipe.learning_rate,
+        shuffle=shuffle,
+        span_mask=0 if shuffle else recipe.span_mask,
+        decoupled=not own_loss,
+        average_last=0.0 if changes.get("lora") else 0.5,
+    )
 
 
 def changed(recipe: Recipe, changes: Changes) -> Recipe:
@@ -324,19 +366,16 @@ def auto_recipe(width: int, own_pooling: str | None, *, words: bool) -> Recipe:
     more of them lose it again. Words keep the official temperature and length: one seed on pairs and synonyms of
     WordNet showed nothing better (benchmarks/studies.md).
     """
-    small = width <= 512
+    small, gently = width <= _SMALL, own_pooling is not None
     pooling = own_pooling or Pooling.MEAN
-    rate = 1e-4 if small else 2e-5
     if words:
-        return dataclasses.replace(_WORD, learning_rate=rate, pooling=pooling)
-    blend = "0"
-    if own_pooling is not None:
-        rate, blend = 2e-5, AUTO
-    if small:
-        temperature, span_mask = 0.07, 10
-    else:
-        temperature, span_mask = Recipe.temperature, Recipe.span_mask
-    return Recipe(learning_rate=rate, temperature=temperature, span_mask=span_mask, pooling=pooling, blend=blend)
+        return dataclasses.replace(_WORD, learning_rate=_rate(width), pooling=pooling)
+    soft = Recipe(pooling=pooling, temperature=0.07, span_mask=10) if small else Recipe(pooling=pooling)
+    return dataclasses.replace(soft, blend=AUTO) if gently else dataclasses.replace(soft, learning_rate=_rate(width))
+
+
+def _rate(width: int) -> float:
+    return 1e-4 if width <= _SMALL else 2e-5
 
 
 def listing() -> dict[str, Recipe]:

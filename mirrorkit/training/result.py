@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,6 +16,7 @@ from mirrorkit.machine.facts import versions
 if TYPE_CHECKING:
     from mirrorkit.evaluation.sts import StsReport
     from mirrorkit.model.encoder import SentenceEncoder
+    from mirrorkit.training.average import AverageReport
     from mirrorkit.training.best import DevReport
     from mirrorkit.training.blend import BlendReport
     from mirrorkit.training.corpus import Corpus
@@ -39,7 +41,7 @@ class Run:
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """The first run's encoder, where it was saved, and the figures. Seconds are wall time.
+    """The encoder that is kept, where it was saved, and the figures. Seconds are wall time.
 
     >>> from mirrorkit import finetune
     >>> result = finetune("tiny", ["A cat sleeps.", "A kitten naps.", "Shares fell."], epochs=1)
@@ -58,28 +60,30 @@ class FinetuneResult:
     kind: str | None  # what `auto` took the strings for, and why
     corpus: Corpus
     runs: list[Run]
+    saved: Run  # whose weights are kept: the first of the runs, or the mean of all with its own scores
     before: StsReport | None
     seconds: dict[str, float]  # load, tokenise, train, evaluate, verdict, save, total
     trust_remote_code: bool = False  # whether code that came with the base was allowed to run
     no_verdict: str | None = None  # why there is none
     loss_function: str | None = None  # of the user's that took the place of NT-Xent
     module: bool = False  # whether the base is a module of the user's, of the class `base`
+    average: AverageReport | None = None  # whether the mean of the runs' weights was kept
 
     @property
     def verdict(self) -> Verdict | None:
         """Whether it helped, told without labels; None where it cannot be told, see `no_verdict`."""
-        return self.runs[0].verdict
+        return self.saved.verdict
 
     @property
     def changes(self) -> tuple[ChangeRecord, ...]:
-        """What became of each labelled set in the first run, × 100.
+        """What became of each labelled set, × 100.
 
         >>> from mirrorkit import finetune
         >>> result = finetune("tiny", "corpus.txt", evaluate="knn:topics.tsv", steps=2, batch_size=32)
         >>> [(one.name, one.measure, one.items) for one in result.changes]
         [('knn:topics', 'kNN accuracy', 12)]
         """
-        return self.runs[0].changes
+        return self.saved.changes
 
     @property
     def cuts(self) -> tuple[CutRecord, ...]:
@@ -95,13 +99,13 @@ class FinetuneResult:
 
     @property
     def stats(self) -> TrainStats:
-        """Figures of the first run, the one that is saved."""
-        return self.runs[0].stats
+        """Figures of the run that is saved; of a mean those of its first run."""
+        return self.saved.stats
 
     @property
     def after(self) -> StsReport | None:
-        """Scores of the first run after training, None where nothing was scored."""
-        return self.runs[0].after
+        """Scores after training of what is saved, None where nothing was scored."""
+        return self.saved.after
 
     @property
     def pairs_per_second(self) -> float:
@@ -112,6 +116,21 @@ class FinetuneResult:
     def averages(self) -> list[float]:
         """STS average of each run, empty where nothing was scored."""
         return [run.after.average for run in self.runs if run.after]
+
+    @property
+    def blend(self) -> str | None:
+        """Which share of the base's weights was kept, and why."""
+        return _each([(run.seed, run.blend) for run in self._behind])
+
+    @property
+    def checkpoint(self) -> str | None:
+        """Which checkpoint was kept, and why; None for the last, with no labelled set to choose one by."""
+        return _each([(run.seed, run.dev) for run in self._behind])
+
+    @property
+    def _behind(self) -> list[Run]:
+        """The runs whose weights are in what is saved."""
+        return self.runs if self.average and self.average.kept is None else [self.saved]
 
     def record(self) -> TrainingRecord:
         """Return what is saved beside the model."""
@@ -148,8 +167,9 @@ class FinetuneResult:
             pairs=stats.pairs,
             views=self.views,
             kind=self.kind,
-            blend=self.runs[0].blend.why if self.runs[0].blend else None,
-            dev=self.runs[0].dev.why if self.runs[0].dev else None,
+            average=self.average.why if self.average else None,
+            blend=self.blend,
+            dev=self.checkpoint,
             seconds=self.seconds,
             train_seconds=stats.train_seconds,
             memory=stats.memory,
@@ -188,6 +208,14 @@ class FinetuneResult:
             "mean": statistics.fmean(averages) if averages else None,
             "spread": statistics.stdev(averages) if len(averages) > 1 else None,
         }
+
+
+def _each(reports: Sequence[tuple[int, BlendReport | DevReport | None]]) -> str | None:
+    """Return what the reports say; of several which seed says what."""
+    said = [(seed, report.why) for seed, report in reports if report]
+    if len(said) > 1:
+        return "; ".join(f"seed {seed}: {why}" for seed, why in said)
+    return said[0][1] if said else None
 
 
 def _scores(report: StsReport | None) -> ScoresRecord | None:

@@ -18,6 +18,7 @@ from mirrorkit.formats.training_record import MemoryRecord
 from mirrorkit.machine.facts import cpu_name, peak_memory_bytes, usable_cores
 from mirrorkit.machine.torch_device import autocast_name
 from mirrorkit.progress import Progress
+from mirrorkit.training.average import LastMean
 from mirrorkit.training.passes import Budget
 from mirrorkit.training.schedule import Schedule
 from mirrorkit.training.tracker import Tracker, open_tracker
@@ -68,11 +69,12 @@ class Watch:
         yield
         self._tokenise += time.perf_counter() - start
 
-    def show(self, after_step: Callable[[int, int], None] | None) -> None:
+    def show(self, after_step: Callable[[int, int], None] | None, last: LastMean) -> None:
         """Call `after_step` with the steps that are done and those of the run; its time is none of the training's."""
         if after_step:
             start = time.perf_counter()
-            after_step(len(self.losses), self._schedule.total)
+            with last.shown():
+                after_step(len(self.losses), self._schedule.total)
             self._start += time.perf_counter() - start
 
     def resume(self, losses: Tensor, pairs: int, seconds: float) -> None:

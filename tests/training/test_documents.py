@@ -132,7 +132,7 @@ def test_a_folder_becomes_an_encoder_and_the_card_says_how(tmp_path: Path) -> No
     (folder / "logo.png").write_bytes(b"\x89PNG\0")
     result = finetune("tiny", folder, tmp_path / "out", steps=2, batch_size=8, seed=3, **SETTINGS)
     assert (result.recipe.views, result.recipe.span_mask, result.stats.steps) == (Views.CROP, 0, 2)
-    assert result.views == "crop: 24 of 24 strings have room for two crops of 100 characters"
+    assert result.views == "crop: 24 of 24 strings have room for two crops of 30 characters"
     again = finetune("tiny", folder, steps=2, batch_size=8, seed=3, **SETTINGS)
     assert all(torch.equal(a, b) for a, b in zip(*(r.encoder.parameters() for r in (result, again)), strict=True))
     assert SentenceEncoder.load(tmp_path / "out").max_length == SentenceEncoder.load("tiny").max_length

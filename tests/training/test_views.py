@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mirrorkit.text.ragged import RaggedIds
-from mirrorkit.training.views import mask_pieces, mask_spans
+from mirrorkit.training.views import mask_pieces, mask_spans, shuffle_words
 
 
 def masked(
@@ -128,3 +128,35 @@ def test_other_texts_and_short_ones_keep_their_pieces() -> None:
     assert found == plain
     assert pieces([THAI], per_piece=1, width=0)[1] == pieces([THAI], per_piece=1, width=0)[0]
     assert pieces([CHINESE], per_piece=len(CHINESE))[1] == [[1, 100, 2]]  # of one piece nothing would be left
+
+
+def test_words_are_put_into_another_order_and_nothing_else_happens(real_texts: list[str]) -> None:
+    found = shuffle_words(real_texts, np.random.default_rng(3))
+    assert [sorted(text.split()) for text in found] == [sorted(text.split()) for text in real_texts]
+    assert sum(own != text for own, text in zip(found, real_texts, strict=True)) > len(real_texts) // 2
+    assert found == shuffle_words(real_texts, np.random.default_rng(3))
+    assert found != shuffle_words(real_texts, np.random.default_rng(4))
+    assert shuffle_words(["", "word", "東京に行く"], np.random.default_rng(0)) == ["", "word", "東京に行く"]
+
+
+def test_every_order_is_as_likely() -> None:
+    rng = np.random.default_rng(0)
+    orders = Counter(shuffle_words(["a b c"] * 6000, rng))
+    assert len(orders) == 6
+    assert all(abs(count - 1000) < 150 for count in orders.values())  # five standard deviations
+
+
+def test_a_shuffled_second_view_is_of_the_same_text(tiny_random: Callable[[str], Path]) -> None:
+    pytest.importorskip("torch", reason="needs the train extra")
+    from mirrorkit.model.encoder import SentenceEncoder
+    from mirrorkit.training.loop import tokenise_views
+    from mirrorkit.training.pairs import Pairs
+    from mirrorkit.training.recipes import Recipe
+
+    encoder = SentenceEncoder.load(tiny_random("bert"))
+    texts = ["red green blue", "blue red green", "one two three four"]
+    pairs = Pairs(texts, texts, None)
+    views, labels = tokenise_views(encoder, pairs, Recipe(shuffle=True, span_mask=0), np.random.default_rng(1))
+    wanted = shuffle_words(texts, np.random.default_rng(1))
+    assert [views[i].tolist() for i in range(6)] == [encoder.tokenize([one], 50)[0].tolist() for one in texts + wanted]
+    assert labels is None  # the labels are by the text, not by what its shuffled words happen to be

@@ -1,0 +1,1 @@
+"""The best sentence encoder that few steps of raw text can buy, climbed rung by rung on development data."""

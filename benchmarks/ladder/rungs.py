@@ -1,0 +1,237 @@
+"""The rungs in the order they were climbed; the first one on a base and corpus is what others are held against."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from benchmarks.ladder.cells import Rung
+
+
+def _each(prefix: str, corpus: str, tried: dict[str, dict[str, Any]], **more: Any) -> list[Rung]:
+    return [Rung(f"{prefix} {name}".strip(), corpus, changes, **more) for name, changes in tried.items()]
+
+
+def today(corpus: str) -> str:
+    """Return the name of the rung that is `auto` as it was."""
+    return f"{corpus}: auto"
+
+
+SENTENCES = _each(
+    "sentences:",
+    "sentences",
+    {
+        "auto": {},
+        "batch 32": {"batch_size": 32, "steps": 64},
+        "batch 400": {"batch_size": 400, "steps": 10},
+        "rate 2e-4": {"learning_rate": 2e-4},
+        "rate 2e-4, decay": {"learning_rate": 2e-4, "warmup": 0.1, "decay": True},
+        "50 steps, warm-up, decay": {"steps": 50, "warmup": 0.1, "decay": True},
+        "temperature 0.05": {"temperature": 0.05},
+        "temperature 0.1": {"temperature": 0.1},
+        "dropout 0.05": {"dropout": 0.05},
+        "dropout 0.2": {"dropout": 0.2},
+        "drophead 0.1": {"drophead": 0.1},
+        "mask 20": {"span_mask": 20},
+        "blend 0.25": {"blend": "0.25"},
+    },
+    search=False,
+)
+SENTENCES += _each("sentences:", "sentences", {"curve": {"steps": 100}}, at=(20, 46), search=False)
+SENTENCES += _each("sentences:", "sentences", {"batch 64": {"batch_size": 64, "steps": 100}}, at=(31, 60), search=False)
+
+DOCUMENTS = _each("docs:", "docstrings", {"auto": {}})
+DOCUMENTS += _each("docs:", "docstrings", {"curve": {"steps": 100}}, at=(16, 31, 60))
+DOCUMENTS += _each(
+    "docs:",
+    "docstrings",
+    {
+        "crop 30,250": {"crop": "30,250"},
+        "crop 30,120": {"crop": "30,120"},
+        "crop 50,150": {"crop": "50,150"},
+        "sentence": {"views": "sentence", "batch_size": 64, "steps": 31, "learning_rate": 2e-4, "span_mask": 0},
+        "temperature 0.04": {"temperature": 0.04},
+        "temperature 0.1": {"temperature": 0.1},
+        "mask 10": {"span_mask": 10},
+        "rate 3e-4": {"learning_rate": 3e-4},
+        "rate 4e-4, warm-up, decay": {"learning_rate": 4e-4, "warmup": 0.1, "decay": True},
+        "dropout 0.05": {"dropout": 0.05},
+        "dropout 0": {"dropout": 0.0},
+    },
+)
+PLAIN = _each(
+    "plain:",
+    "plain",
+    {
+        "identity": {"views": "identity", "batch_size": 64, "steps": 31},
+        "crop 30,250": {"views": "crop", "crop": "30,250", "batch_size": 64, "steps": 31},
+        "crop 20,100": {"views": "crop", "crop": "20,100", "batch_size": 64, "steps": 31},
+        "sentence": {"views": "sentence", "batch_size": 64, "steps": 31, "learning_rate": 2e-4},
+    },
+)
+MIXED = _each(
+    "mixed:",
+    "sentences+docstrings",
+    {
+        "auto": {},
+        "crop 30,250": {"views": "crop", "crop": "30,250", "batch_size": 64, "steps": 31},
+    },
+)
+MIXED += _each(
+    "mixed plain:",
+    "sentences+plain",
+    {"crop 80,250": {"views": "crop", "crop": "80,250", "batch_size": 64, "steps": 31}},
+)
+
+# Parts of the loss that are off by default, each alone.
+PARTS: dict[str, dict[str, Any]] = {
+    "decorrelation 0.01": {"decorrelation": 0.01},
+    "decorrelation 1": {"decorrelation": 1.0},
+    "dimension contrast 0.1": {"dimension_contrast": 0.1},
+    "uniformity 0.1": {"uniformity": 0.1},
+    "decoupled": {"decoupled": True},
+    "Gaussian negatives 1": {"gaussian_negatives": 1.0},
+    "hard negatives 0.5": {"hard_negatives": 0.5},
+    "temperature from 0.2": {"temperature_start": 0.2},
+    "mask on both": {"mask_both": True},
+    "near-duplicates at 0.9": {"duplicate_cosine": 0.9},
+    "overlap from 0.5": {"duplicate_overlap": 0.5},
+    "rank 0.1": {"rank_weight": 0.1},
+    "head": {"head": True},
+}
+LOSS = _each("sentences loss:", "sentences", PARTS, search=False)
+MEANS = _each(
+    "sentences mean:",
+    "sentences",
+    {
+        "rate 2e-4, 10 steps, last 0.5": {"learning_rate": 2e-4, "average_last": 0.5},
+        "rate 2e-4, 20 steps, last 0.5": {"learning_rate": 2e-4, "average_last": 0.5, "steps": 20},
+        "46 steps, last 0.5": {"average_last": 0.5, "steps": 46},
+        "batch 64, 31 steps": {"batch_size": 64, "steps": 31},
+        "batch 64, 31 steps, last 0.5": {"batch_size": 64, "steps": 31, "average_last": 0.5},
+    },
+    search=False,
+)
+MEANS += _each("sentences mean:", "sentences", {"three seeds": {}}, search=False, members=3)
+
+OWN = [
+    Rung(f"sentences own: {name}", "sentences", views=name, search=False)
+    for name in ("dropped", "both dropped", "shuffled", "swapped", "both shuffled")
+]
+OWN += [
+    Rung(f"sentences own: shuffled, {name}", "sentences", changes, views="shuffled", search=False)
+    for name, changes in (
+        ("mask 10", {"span_mask": 10}),
+        ("rate 2e-4, last 0.5", {"learning_rate": 2e-4, "average_last": 0.5}),
+        ("20 steps", {"steps": 20}),
+        ("batch 64, 31 steps", {"batch_size": 64, "steps": 31}),
+        ("temperature 0.05", {"temperature": 0.05}),
+    )
+]
+_DOCUMENTS: dict[str, Any] = {"batch_size": 64, "steps": 31, "learning_rate": 2e-4, "max_length": 48}
+OWN += [Rung("docs own: crop shuffled", "docstrings", _DOCUMENTS, views="crop shuffled")]
+OWN += _each(
+    "sentences crop:",
+    "sentences",
+    {"20,80": {"views": "crop", "crop": "20,80", "batch_size": 200, "steps": 10}},
+    search=False,
+)
+
+_BEST: dict[str, Any] = {"shuffle": True, "learning_rate": 2e-4, "average_last": 0.5, "span_mask": 0}
+SHUFFLED = _each(
+    "sentences shuffled:",
+    "sentences",
+    {
+        "rate 2e-4, last 0.5": _BEST,
+        "rate 3e-4, last 0.5": _BEST | {"learning_rate": 3e-4},
+        "rate 2e-4, last 0.5, mask 10": _BEST | {"span_mask": 10},
+        "rate 2e-4, last 0.5, temperature 0.05": _BEST | {"temperature": 0.05},
+        "rate 2e-4, last 0.5, dropout 0.2": _BEST | {"dropout": 0.2},
+        "rate 2e-4, last 0.5, batch 100": _BEST | {"batch_size": 100, "steps": 20},
+        "rate 2e-4, last 0.5, 14 steps": _BEST | {"steps": 14},
+        "rate 2e-4, last 0.5, three seeds": _BEST,
+    },
+    search=False,
+)
+SHUFFLED[-1] = dataclasses.replace(SHUFFLED[-1], members=3)
+_CROP: dict[str, Any] = {"crop": "30,250"}
+SHUFFLED += _each(
+    "docs:",
+    "docstrings",
+    {
+        "crop 30,250, shuffled": _CROP | {"shuffle": True},
+        "crop 30,250, rate 4e-4, last 0.5": _CROP | {"learning_rate": 4e-4, "average_last": 0.5},
+        "crop 30,250, shuffled, rate 4e-4, last 0.5": _CROP
+        | {"shuffle": True, "learning_rate": 4e-4, "average_last": 0.5},
+        "crop 30,120, 60 steps": {"crop": "30,120", "steps": 60},
+    },
+)
+
+TOGETHER = _each(
+    "sentences together:",
+    "sentences",
+    {
+        "decoupled, rate 2e-4, last 0.5": {"decoupled": True, "learning_rate": 2e-4, "average_last": 0.5},
+        "shuffled, decoupled, rate 2e-4, last 0.5": _BEST | {"decoupled": True},
+        "shuffled, decoupled, mask 10, rate 2e-4, last 0.5": _BEST | {"decoupled": True, "span_mask": 10},
+        "shuffled, decoupled, rate 3e-4, last 0.5": _BEST | {"decoupled": True, "learning_rate": 3e-4},
+        "shuffled, decoupled, batch 64, 31 steps, last 0.5": _BEST | {"decoupled": True, "batch_size": 64, "steps": 31},
+        "shuffled, decoupled, temperature 0.1, rate 2e-4, last 0.5": _BEST | {"decoupled": True, "temperature": 0.1},
+        "shuffled, decoupled, temperature 0.05, rate 2e-4, last 0.5": _BEST | {"decoupled": True, "temperature": 0.05},
+    },
+    search=False,
+)
+TOGETHER += _each(
+    "docs:",
+    "docstrings",
+    {
+        "crop 30,250, decoupled": _CROP | {"decoupled": True},
+        "crop 30,250, shuffled, decoupled": _CROP | {"shuffle": True, "decoupled": True},
+        "crop 30,250, decoupled, rate 4e-4, last 0.5": _CROP
+        | {"decoupled": True, "learning_rate": 4e-4, "average_last": 0.5},
+    },
+)
+
+SOUP = [
+    Rung("mean of corpora: crops of sentences, docs", "sentences|docstrings", {"crop": "30,250"}),
+    Rung("mean of corpora: sentences, plain", "sentences|plain", {"crop": "30,250", "views": "crop"}, search=False),
+]
+SOUP += [Rung("mean of corpora: sentences, docs, auto as it is", "sentences|docstrings", now=True)]
+BLENDS = _each(
+    "sentences:",
+    "sentences",
+    {
+        "rate 3e-4, last 0.5": {"learning_rate": 3e-4, "average_last": 0.5},
+        "rate 2e-4, blend 0.25": {"learning_rate": 2e-4, "blend": "0.25"},
+        "46 steps, blend 0.4": {"steps": 46, "blend": "0.4"},
+    },
+    search=False,
+)
+
+# The last table: `auto` as it was and as it is.
+FINAL = [
+    rung
+    for corpus, name, search in (("sentences", "sentences", False), ("docstrings", "docs", True))
+    for rung in (
+        Rung(f"{name}: auto as it was", corpus, search=search),
+        Rung(f"{name}: auto as it is", corpus, search=search, now=True),
+    )
+]
+FINAL += [
+    Rung("docs: auto as it was", "docstrings", base="all-MiniLM-L6-v2"),
+    Rung("docs: auto as it is", "docstrings", base="all-MiniLM-L6-v2", now=True),
+]
+
+RUNGS: list[Rung] = [
+    *SENTENCES,
+    *DOCUMENTS,
+    *PLAIN,
+    *MIXED,
+    *LOSS,
+    *MEANS,
+    *OWN,
+    *SOUP,
+    *BLENDS,
+    *SHUFFLED,
+    *TOGETHER,
+]
