@@ -79,6 +79,7 @@ class Recipe:
     seconds: float = _setting(0.0, "Train for this long, however many steps that makes; 0: as the steps say.")
     blend: str = _setting("0", "Share of the base's weights in the result, 0 to 1; auto: by held-out crops.")
     lora: int = _setting(0, "Rank of additions to the linear layers (LoRA) that alone are trained; 0: all weights are.")
+    train_layers: int = _setting(0, "The last transformer layers that alone are trained, and what follows; 0: all.")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pooling", pooling_name(poolings_of(str(self.pooling))))
@@ -97,7 +98,8 @@ class Recipe:
         _require(self.batch_size > 1, "batch_size", self.batch_size, "at least 2, since the others are the negatives")
         _require(self.max_length > 2, "max_length", self.max_length, "at least 3 tokens")
         _require(self.steps >= 0, "steps", self.steps, "at least 0, which leaves it to the epochs")
-        _require(self.lora >= 0, "lora", self.lora, "at least 0, which trains all weights")
+        for name in ("lora", "train_layers"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0, which trains all weights")
         wanted = f"two numbers of characters such as 100,250, {_WORD_ROOM} or more apart"
         _require(_is_crop(self.crop), "crop", self.crop, wanted)
         _require(self.blend == AUTO or _is_share(self.blend), "blend", self.blend, "auto or a number from 0 to 1")
@@ -136,6 +138,7 @@ class Changes(TypedDict, total=False):
     seconds: float | None
     blend: str | None
     lora: int | None
+    train_layers: int | None
 
 
 def _is_crop(value: str) -> bool:
