@@ -2,6 +2,10 @@
 
 What runs before them and what after is seen in one pass over a short text, so that no architecture is known by name.
 Where nothing before the first trained layer wants a gradient, autograd keeps nothing of it and goes back no further.
+
+A model of six layers lost 2 points of stsb-dev with its last three trained in place of all, and 8 with the last one
+(one seed), so that `auto` trains all. What the lower layers make of a text is not kept for the next time that it is
+seen: `auto` for sentences has one epoch, and a span is masked at another place each time.
 """
 
 from __future__ import annotations

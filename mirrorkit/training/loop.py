@@ -18,6 +18,7 @@ from mirrorkit.text.ragged import Ints, RaggedIds, joined
 from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
+from mirrorkit.training.dropout import cheap_dropout
 from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.order import Order
 from mirrorkit.training.own import MakeViews, OwnLoss
@@ -91,6 +92,7 @@ def train(
     checkpoint.go_back(state)
     with (
         _seeded(seed + _APART * ranks.rank, target),
+        cheap_dropout(encoder),
         drophead(encoder.backbone, recipe.drophead),
         recomputing(encoder, on=gradient_checkpointing),
         checkpoint.guarded(),
@@ -119,10 +121,10 @@ def train(
                     break
                 rate = _set_rate(optimizer, recipe.learning_rate * schedule.rate())
                 optimizer.zero_grad(set_to_none=True)
-                batch = draw.batch(rows, target, schedule.done / schedule.total)
+                loss_of = objective.of(draw.batch(rows, target, schedule.done / schedule.total))
                 own = draw.both(ranks.share(rows))
                 passes = budget.passes_over(encoder, draw.views.lengths[own], recipe.max_length)
-                value = gradients(encoder, draw.views, own, passes, objective.of(batch), dtype=dtype, scale=scaler.scale)
+                value = gradients(encoder, draw.views, own, passes, loss_of, dtype=dtype, scale=scaler.scale)
                 ranks.sum_gradients(encoder.parameters())
                 if step_log:
                     norm = _norm(encoder) / scaler.get_scale()
