@@ -87,6 +87,8 @@ class SentenceEncoder(nn.Module):
         self.chain = Chain(layout, self.width)
         self.max_length = max_length
         self.origin: Origin | None = None  # where it was loaded from
+        self.resting: tuple[nn.Module, ...] = ()  # parts that stay in evaluation mode while the others are trained
+        self.trained_layers: int | None = None  # the last ones; None: all
         self._stored_dropout = dropout_fields or {}
         self._copied, self._copies = tokenizer, dict[int, Tokenizer]()
 
@@ -176,6 +178,13 @@ class SentenceEncoder(nn.Module):
     def device(self) -> torch.device:
         """Where the weights lie."""
         return next(self.parameters()).device
+
+    def train(self, mode: bool = True) -> SentenceEncoder:
+        """Put it into training mode, but for the parts that rest, or into evaluation mode."""
+        super().train(mode)
+        for part in self.resting:
+            part.eval()
+        return self
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> EncoderOutput:
         """Encode right-padded int64 `input_ids` and `attention_mask`, both [batch, seq].

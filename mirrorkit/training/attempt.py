@@ -14,6 +14,7 @@ from mirrorkit.progress import Progress
 from mirrorkit.training.best import Best, DevReport
 from mirrorkit.training.blend import BlendReport, blend, hold_out, weights_of
 from mirrorkit.training.corpus import Corpus
+from mirrorkit.training.layers import last_layers
 from mirrorkit.training.lora import adapted
 from mirrorkit.training.recipes import Recipe
 from mirrorkit.training.watch import TrainStats
@@ -47,7 +48,7 @@ def attempt(
     start = weights_of(encoder) if settings.blend_share != 0 else {}
     held, rest = hold_out(data, settings.crop_range, seed) if settings.blend_share is None else (None, data)
     try:
-        with adapted(encoder, settings.lora, seed):
+        with last_layers(encoder, settings.train_layers), adapted(encoder, settings.lora, seed):
             best = Best(encoder, dev) if dev else None
             stats = fit(encoder, rest, settings, after_step=best.after_step if best else None)
             kept = best.keep() if best else None

@@ -17,6 +17,7 @@ from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.model.hub import locate_model
 from mirrorkit.model.outside import compare_outside
 from mirrorkit.model.own_module import Backbone, ModuleEncoder, load_again, name_of_module
+from mirrorkit.training.layers import check_layers
 from mirrorkit.training.matryoshka import check_dims
 from mirrorkit.training.recipes import Recipe
 from mirrorkit.training.view_choice import CountTokens
@@ -156,6 +157,7 @@ def _fitted(encoder: SentenceEncoder, settings: Recipe) -> SentenceEncoder:
             settings.max_length,
         )
         encoder.max_length = settings.max_length
+    check_layers(encoder, settings.train_layers)
     return encoder
 
 

@@ -19,6 +19,7 @@ from mirrorkit.training.average import LastMean
 from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
+from mirrorkit.training.dropout import cheap_dropout
 from mirrorkit.training.duplicates import overlaps
 from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.order import Order
@@ -101,6 +102,7 @@ def train(
     checkpoint.go_back(state)
     with (
         _seeded(seed + _APART * ranks.rank, target),
+        cheap_dropout(encoder),
         drophead(encoder.backbone, recipe.drophead),
         recomputing(encoder, on=gradient_checkpointing),
         checkpoint.guarded(),

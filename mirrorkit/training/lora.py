@@ -39,7 +39,9 @@ def adapted(encoder: SentenceEncoder, rank: int, seed: int) -> Iterator[None]:
         raise ConfigError(f"lora {rank}: must be 0 for a module of your own")
     backbone = encoder.backbone
     names = [
-        name for name, part in backbone.named_modules() if isinstance(part, nn.Linear) and _IN_A_BLOCK.search(name)
+        name
+        for name, part in backbone.named_modules()
+        if isinstance(part, nn.Linear) and _IN_A_BLOCK.search(name) and part.weight.requires_grad
     ]
     if not names:
         raise ModelError(f"{type(backbone).__name__}: lora finds no linear layers in its blocks; use `lora=0`")

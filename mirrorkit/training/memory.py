@@ -102,7 +102,7 @@ def measure(
     `recomputed` are layers that are computed again on the way back.
     """
     device = encoder.device
-    layers = getattr(encoder.backbone.config, "num_hidden_layers", None) or 1
+    layers = encoder.trained_layers or getattr(encoder.backbone.config, "num_hidden_layers", None) or 1
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         costs = _costs(encoder, dtype, longest, _PASSING / layers)
         if recomputed:

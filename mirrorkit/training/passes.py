@@ -22,6 +22,7 @@ from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.ragged import Ints, RaggedIds, homogeneous_chunks
 from mirrorkit.training.memory import Costs, Memory, give_back_freed, measure, size_text
+from mirrorkit.training.tables import rows_alone
 
 require("torch", extra="train")
 import torch
@@ -157,6 +158,19 @@ def gradients(
     `loss_of` gets the vectors [len(rows), dim] in the order of `rows`. Matrices are multiplied in `dtype`; what is
     differentiated is the loss times what `scale` makes of it.
     """
+    with rows_alone(encoder):
+        return _gradients(encoder, ids, rows, passes, loss_of, dtype, scale)
+
+
+def _gradients(
+    encoder: SentenceEncoder,
+    ids: RaggedIds,
+    rows: Ints,
+    passes: Passes,
+    loss_of: Callable[[Tensor], Tensor],
+    dtype: torch.dtype,
+    scale: Callable[[Tensor], Tensor],
+) -> Tensor:
     device = encoder.device
     unpooled = encoder.unpooled()
 

@@ -108,6 +108,7 @@ class Recipe:
     average_last: float = _setting(0.0, "Share of the steps, the last ones, whose weights are averaged.")
     lora: int = _setting(0, "Rank of additions to the linear layers (LoRA) that alone are trained; 0: all weights are.")
     matryoshka: str = _setting("", "Lengths that vectors may be cut to, as 64,128,256: each is trained; empty: none.")
+    train_layers: int = _setting(0, "The last transformer layers that alone are trained, and what follows; 0: all.")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pooling", pooling_name(poolings_of(str(self.pooling))))
@@ -132,7 +133,8 @@ class Recipe:
         _require(self.batch_size > 1, "batch_size", self.batch_size, "at least 2, since the others are the negatives")
         _require(self.max_length > 2, "max_length", self.max_length, "at least 3 tokens")
         _require(self.steps >= 0, "steps", self.steps, "at least 0, which leaves it to the epochs")
-        _require(self.lora >= 0, "lora", self.lora, "at least 0, which trains all weights")
+        for name in ("lora", "train_layers"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0, which trains all weights")
         averaged = "0 where `average_last` is given: a mean of additions is no addition of means"
         _require(not (self.lora and self.average_last), "lora", self.lora, averaged)
         wanted = f"two numbers of characters such as 100,250, {_WORD_ROOM} or more apart"
@@ -193,6 +195,7 @@ class Changes(TypedDict, total=False):
     average_last: float | None
     lora: int | None
     matryoshka: str | None
+    train_layers: int | None
 
 
 def _is_crop(value: str) -> bool:
