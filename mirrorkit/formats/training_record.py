@@ -112,6 +112,16 @@ class VerdictRecord:
 
 
 @dataclass(frozen=True)
+class TeacherRecord:
+    """A model whose similarities a training was held to."""
+
+    name: str  # hub id, shipped name, or the last part of a path
+    sha256: str  # of all that decides its vectors
+    variant: str | None  # of a bundle, the graph; null where torch ran a model folder
+    dim: int
+
+
+@dataclass(frozen=True)
 class TrainingRecord:
     """One fine-tune, as it is known when the model is saved."""
 
@@ -146,6 +156,7 @@ class TrainingRecord:
     no_verdict: str | None = None  # why there is none
     loss_function: str | None = None  # the user's own function, by its qualified name; null: NT-Xent
     module: bool = False  # whether the base is a module of the user's, of the class `base`, which alone can load it
+    teachers: tuple[TeacherRecord, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     def rows(self) -> dict[str, str]:
@@ -167,6 +178,11 @@ class TrainingRecord:
             "maximum length": f"{self.max_length} tokens{cut}",
             "views": self.views,
             **({"loss": self.loss_function} if self.loss_function else {}),
+            **(
+                {"teacher": ", ".join(f"{t.name} (sha256 {t.sha256[:12]}…)" for t in self.teachers)}
+                if self.teachers
+                else {}
+            ),
             **({"checkpoint": self.dev} if self.dev else {}),
             **({"blend": self.blend} if self.blend else {}),
             "verdict, for information": self.verdict.line if self.verdict else f"none: {self.no_verdict}",

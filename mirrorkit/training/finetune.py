@@ -37,6 +37,8 @@ from mirrorkit.training.ranks import joined, launched
 from mirrorkit.training.recipes import AUTO, OWN, Changes, Recipe, check, told_kind
 from mirrorkit.training.result import FinetuneResult, Run
 from mirrorkit.training.saving import save
+from mirrorkit.training.teacher import Teachers, as_list, check_teacher
+from mirrorkit.training.teacher_vectors import ask_teachers, records_of
 from mirrorkit.training.tracker import check_tracker
 from mirrorkit.training.watch import open_step_log
 
@@ -80,6 +82,7 @@ def finetune(
     verdict: bool = True,
     compare: bool = False,
     loss: Callable[[Tensor, Tensor, float], Tensor] | None = None,
+    teacher: str | Path | Sequence[str | Path] | None = None,
     allow_equal_views: bool = False,
     overwrite: bool = False,
     trust_remote_code: bool = False,
@@ -132,7 +135,19 @@ def finetune(
     progress, clock = progress or Silent(), Clock()
     target, steps_file = (None if path is None else local_path(path) for path in (out, log_file))
     keeps = checkpoint_every != 0 or resume
-    _check(recipe, changes, loss, tracker, seeds, checkpoint_every, target, corpus, keeps=keeps, dev=dev is not None)
+    _check(
+        recipe,
+        changes,
+        loss,
+        teacher,
+        tracker,
+        seeds,
+        checkpoint_every,
+        target,
+        corpus,
+        keeps=keeps,
+        dev=dev is not None,
+    )
     device = pick_device(device)
     dtype = pick_autocast(autocast, device)
     allowed = size_of(memory)
@@ -173,6 +188,14 @@ def finetune(
                 trust_remote_code=trust_remote_code,
                 allow_equal_views=allow_equal_views,
                 loss=loss,
+                ask=partial(
+                    ask_teachers,
+                    as_list(teacher),
+                    device=device,
+                    trust_remote_code=trust_remote_code,
+                    progress=progress,
+                    keep=leads,
+                ),
             )
             data, settings = read.corpus, read.recipe
             probe, trained_on = _hold_out(read, seed, verdict)
@@ -183,6 +206,7 @@ def finetune(
                     "recipe": plain(settings),
                     "function for the views": read.make_views and name_of(read.make_views),
                     "function for the loss": loss and name_of(loss),
+                    "teacher": [one.sha256 for one in records_of(read.teacher)],
                     "corpus": [data.sha256, len(data), str(data.unit)],
                     "count of strings": len(trained_on),
                     "seed": seed,
@@ -202,6 +226,7 @@ def finetune(
             checkpoint=checkpoint,
             make_views=read.make_views,
             loss=loss,
+            teacher=read.teacher,
             gradient_checkpointing=gradient_checkpointing,
         )
 
@@ -244,6 +269,7 @@ def finetune(
             no_verdict=probe if isinstance(probe, str) else None,
             seconds=clock.seconds(),
             trust_remote_code=trust_remote_code,
+            teachers=records_of(read.teacher),
         )
         if draft:
             progress.phase("saving")
@@ -268,6 +294,7 @@ def _check(
     recipe: str | Recipe,
     changes: Changes,
     loss: OwnLoss | None,
+    teacher: Teachers,
     tracker: str | None,
     seeds: int,
     every: int,
@@ -279,6 +306,7 @@ def _check(
 ) -> None:
     check(recipe, changes)
     check_loss(loss)
+    check_teacher(teacher, recipe, changes, loss)
     check_tracker(tracker)
     if seeds < 1:
         raise ConfigError(f"seeds {seeds}: must be at least 1")

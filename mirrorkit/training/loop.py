@@ -18,6 +18,7 @@ from mirrorkit.text.ragged import Ints, RaggedIds, joined
 from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
+from mirrorkit.training.masked import warm_up
 from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.order import Order
 from mirrorkit.training.own import MakeViews, OwnLoss
@@ -27,6 +28,8 @@ from mirrorkit.training.ranks import Ranks, processes_here
 from mirrorkit.training.recipes import Recipe
 from mirrorkit.training.recompute import recomputing
 from mirrorkit.training.schedule import Schedule
+from mirrorkit.training.teacher import Taught
+from mirrorkit.training.teacher_vectors import Teacher
 from mirrorkit.training.views import mask_pieces, mask_spans
 from mirrorkit.training.watch import StepLog, TrainStats, Watch
 
@@ -52,6 +55,7 @@ def train(
     after_step: Callable[[int, int], None] | None = None,
     make_views: MakeViews | None = None,
     loss: OwnLoss | None = None,
+    teacher: Teacher | None = None,
     gradient_checkpointing: bool = False,
 ) -> TrainStats:
     """Fine-tune `encoder` in place; on a CPU the same seed gives the same bits.
@@ -61,14 +65,16 @@ def train(
     free. Of several `ranks` each takes its share of every batch, and all end with the same weights. Where a
     `checkpoint` was read, the training goes on from it. `after_step` is called with the steps that are done and those
     of the whole run, and may look at the encoder. `make_views` makes the views where those of the recipe are `own`,
-    and `loss` takes the place of NT-Xent. Raises TrainingError when the loss is no longer a number, ConfigError for a
-    device or an autocast type that this machine lacks and for a memory that is too small.
+    and `loss` takes the place of NT-Xent; what a `teacher` knows is added to that. Raises TrainingError when the loss
+    is no longer a number, ConfigError for a device or an autocast type that this machine lacks and for a memory that is
+    too small.
     """
     target = torch.device(pick_device(device))
     dtype = pick_autocast(autocast, target.type)
     ranks, checkpoint, step_log = ranks or Ranks(), checkpoint or Checkpoint(), step_log or StepLog()
     encoder.to(target).train()
     ranks.same_weights(encoder.parameters())
+    warm_up(encoder, corpus, recipe, seed=seed, dtype=dtype, ranks=ranks, resumed=checkpoint.step > 0)
     rng = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(
         [weight for weight in encoder.parameters() if weight.requires_grad],
@@ -82,9 +88,11 @@ def train(
     )
     watch = Watch(schedule, progress or Silent())
     with watch.tokenising():
-        pairs, objective = PairMaker(corpus, recipe, make_views), Objective(encoder, recipe, ranks, loss)
-    if target.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(target)
+        pairs, objective = (
+            PairMaker(corpus, recipe, make_views),
+            Objective(encoder, recipe, ranks, loss, Taught.of(teacher, corpus, recipe)),
+        )
+    _reset_peak(target)
 
     state = State(encoder, optimizer, scaler, schedule, watch, rng, {})
     budget: Budget | None = None
@@ -163,6 +171,11 @@ class _Draw:
         """Return what the loss is to know of these pairs, of which `done` is the share of the run behind them."""
         labels = None if self.labels is None else torch.from_numpy(self.labels[self.both(pairs)]).to(device)
         return Batch(self.texts[pairs], labels, self.each, done)
+
+
+def _reset_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:

@@ -12,6 +12,7 @@ from mirrorkit.training.loss import nt_xent, ranking
 from mirrorkit.training.own import OwnLoss, own_loss
 from mirrorkit.training.ranks import Ranks
 from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.teacher import Taught
 
 require("torch", extra="train")
 import torch
@@ -35,9 +36,16 @@ class Batch:
 class Objective:
     """The loss that a recipe names; keeps the vectors [2 * pairs, dim] of the last batch for the log."""
 
-    def __init__(self, encoder: SentenceEncoder, recipe: Recipe, ranks: Ranks, own: OwnLoss | None = None) -> None:
+    def __init__(
+        self,
+        encoder: SentenceEncoder,
+        recipe: Recipe,
+        ranks: Ranks,
+        own: OwnLoss | None = None,
+        taught: Taught | None = None,
+    ) -> None:
         self._normalized = encoder.usage.normalized
-        self._recipe, self._ranks, self._own = recipe, ranks, own
+        self._recipe, self._ranks, self._own, self._taught = recipe, ranks, own, taught
         self.vectors = torch.empty(0)
 
     def of(self, batch: Batch) -> Callable[[Tensor], Tensor]:
@@ -57,4 +65,5 @@ class Objective:
         if self._own is not None:
             return own_loss(self._own, vectors, self._recipe.temperature)
         loss = nt_xent if batch.views == 2 else ranking
-        return loss(vectors, self._recipe.temperature, batch.labels)
+        value = loss(vectors, self._recipe.temperature, batch.labels)
+        return value if self._taught is None else value + self._taught.loss(vectors, batch)

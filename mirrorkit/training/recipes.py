@@ -78,6 +78,11 @@ class Recipe:
     steps: int = _setting(0, "Steps of the optimizer; 0: as the epochs say.")
     seconds: float = _setting(0.0, "Train for this long, however many steps that makes; 0: as the steps say.")
     blend: str = _setting("0", "Share of the base's weights in the result, 0 to 1; auto: by held-out crops.")
+    teacher_weight: float = _setting(1.0, "Of what a teacher adds to the loss.")
+    teacher_temperature: float = _setting(0.05, "Of the softmax over the teacher's cosines.")
+    student_temperature: float = _setting(0.05, "Of the softmax over the model's own cosines that is held to it.")
+    mlm_steps: int = _setting(0, "Masked-LM steps on the corpus before the others.")
+    mlm_rate: float = _setting(1e-4, "Peak learning rate of those.")
     lora: int = _setting(0, "Rank of additions to the linear layers (LoRA) that alone are trained; 0: all weights are.")
 
     def __post_init__(self) -> None:
@@ -88,15 +93,17 @@ class Recipe:
             value, (kind, wanted) = getattr(self, field.name), _KINDS[type(field.default)]
             fits = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
             _require(fits, field.name, repr(value), wanted)
-        for name in ("epochs", "batch_size", "learning_rate", "temperature"):
+        rates = ("learning_rate", "mlm_rate", "temperature", "teacher_temperature", "student_temperature")
+        for name in ("epochs", "batch_size", *rates):
             _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "above 0 and finite")
         for name in ("dropout", "drophead", "warmup"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
-        for name in ("weight_decay", "span_mask", "mask_from", "seconds"):
+        for name in ("weight_decay", "span_mask", "mask_from", "seconds", "teacher_weight"):
             _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0 and finite")
         _require(self.batch_size > 1, "batch_size", self.batch_size, "at least 2, since the others are the negatives")
         _require(self.max_length > 2, "max_length", self.max_length, "at least 3 tokens")
         _require(self.steps >= 0, "steps", self.steps, "at least 0, which leaves it to the epochs")
+        _require(self.mlm_steps >= 0, "mlm_steps", self.mlm_steps, "at least 0, which makes none")
         _require(self.lora >= 0, "lora", self.lora, "at least 0, which trains all weights")
         wanted = f"two numbers of characters such as 100,250, {_WORD_ROOM} or more apart"
         _require(_is_crop(self.crop), "crop", self.crop, wanted)
@@ -135,6 +142,11 @@ class Changes(TypedDict, total=False):
     steps: int | None
     seconds: float | None
     blend: str | None
+    teacher_weight: float | None
+    teacher_temperature: float | None
+    student_temperature: float | None
+    mlm_steps: int | None
+    mlm_rate: float | None
     lora: int | None
 
 

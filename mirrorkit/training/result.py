@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirrorkit.formats.plain import plain
-from mirrorkit.formats.training_record import ChangeRecord, CorpusRecord, ScoresRecord, TrainingRecord
+from mirrorkit.formats.training_record import ChangeRecord, CorpusRecord, ScoresRecord, TeacherRecord, TrainingRecord
 from mirrorkit.machine.facts import versions
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class FinetuneResult:
     no_verdict: str | None = None  # why there is none
     loss_function: str | None = None  # of the user's that took the place of NT-Xent
     module: bool = False  # whether the base is a module of the user's, of the class `base`
+    teachers: tuple[TeacherRecord, ...] = ()
 
     @property
     def verdict(self) -> Verdict | None:
@@ -150,6 +151,7 @@ class FinetuneResult:
             no_verdict=self.no_verdict,
             loss_function=self.loss_function,
             module=self.module,
+            teachers=self.teachers,
         )
 
     def as_dict(self) -> dict[str, object]:
