@@ -105,6 +105,10 @@ def finetune(
     number in the place of `nt_xent`. A recipe that makes both views of every string equal is refused unless
     `allow_equal_views`. `autocast` is the type that matrices are multiplied in: auto, fp32, bf16 or fp16.
 
+    `teacher` is an encoder whose similarities the model is to follow, or several of them, whose mean it follows: a
+    folder, a shipped name, a hub id or a bundle. Its vectors of the corpus are computed before the training and kept in
+    the user's cache (ranking distillation, Liu et al. 2023, arXiv:2305.16726); it goes without a `loss` of your own.
+
     `memory`, such as "4GB", is what the process, or the GPU, may take: a batch that needs more goes through the model
     in parts, with the gradient of the whole batch; None is what is free. `gradient_checkpointing` computes layers
     again rather than keep them, to the same effect. Every `checkpoint_every` steps, and where SIGINT or SIGTERM asks
@@ -115,7 +119,7 @@ def finetune(
     `out` becomes a sentence-transformers folder, with a training.json beside the model card, when everything else is
     done; without it nothing is written. `seeds` trains that many times from the base, with seeds counting up from
     `seed`, and keeps the first. With `compare` the base's vectors are held to those of sentence-transformers first.
-    `trust_remote_code` lets Python code run that comes with the base; it can do whatever the user can.
+    `trust_remote_code` lets Python code run that comes with the base or a teacher; it can do whatever the user can.
 
     `eval_dir` holds STS files, scored before and after: the seven sets, or what there is of others. `evaluate` are your
     own labelled files, one or several, scored before and after with intervals of the change: `KIND:FILE`, where KIND is

@@ -1,7 +1,7 @@
 """Vectors of all distinct texts of a corpus by one or several teachers, computed once and kept in the user's cache.
 
-An entry is of one model and one list of texts, and told by hashes of both; it holds no text. It is read where it lies,
-so that memory holds what is used of it. Of more than `LARGE` texts the numbers are kept in half precision.
+An entry is of one model and one list of texts, and told by hashes of both; it holds no text. Of more than `LARGE` texts
+the numbers are kept in half precision and read where they lie, so that memory need not hold them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -74,8 +74,8 @@ def ask_teachers(
     """Open each teacher and have its vectors of every text, partner and negative of `corpus`; None for no names.
 
     A bundle is run by the light runtime on the CPU, by its fp32 graph where it has one; a model folder, a shipped name
-    or a hub id by torch. Only what is found in the cache, or with `keep` put there, is not in memory. Raises ModelError
-    or BundleError for a teacher that cannot be used.
+    or a hub id by torch. What is not found in the cache is put there, with `keep`. Raises ModelError or BundleError for
+    a teacher that cannot be used.
     """
     if not names:
         return None
@@ -152,7 +152,7 @@ def _kept(loaded: Loaded, record: TeacherRecord, texts: _Distinct, progress: Pro
 
     A cache that cannot be written is no reason to give up: that is told, and the vectors are in memory.
     """
-    kind = np.dtype(np.float16 if len(texts) > LARGE else np.float32)
+    kind: np.dtype[Any] = np.dtype("float16" if len(texts) > LARGE else "float32")
     shape = (len(texts), loaded.dim)
     told = f"unit vectors 1\0{record.sha256}\0{kind}\0{texts.sha256}"
     entry = default_cache("teacher") / hashlib.sha256(told.encode()).hexdigest()[:32]
@@ -167,7 +167,7 @@ def _kept(loaded: Loaded, record: TeacherRecord, texts: _Distinct, progress: Pro
         except OutputError as err:
             log.warning("the vectors of the teacher are not kept for the next time: %s", err)
         else:
-            return np.load(entry / _VECTORS, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+            return _loaded(entry, shape)
     vectors = np.empty(shape, kind)
     done = 0
     for block in _computed(loaded, record, texts, progress):
@@ -188,7 +188,7 @@ def _computed(loaded: Loaded, record: TeacherRecord, texts: _Distinct, progress:
         progress.advance(done, len(texts))
 
 
-def _write(folder: Path, shape: tuple[int, int], kind: np.dtype[np.floating], blocks: Iterator[Floats]) -> None:
+def _write(folder: Path, shape: tuple[int, int], kind: np.dtype[Any], blocks: Iterator[Floats]) -> None:
     """Write block by block what memory may not hold; a full disk is an error here, and with a mapped file the end."""
     total = 0
     with (folder / _VECTORS).open("wb") as out:
@@ -201,13 +201,13 @@ def _write(folder: Path, shape: tuple[int, int], kind: np.dtype[np.floating], bl
     (folder / _SUM).write_text(f"{total:08x}", encoding="ascii")
 
 
-def _read(entry: Path, shape: tuple[int, int], kind: np.dtype[np.floating]) -> Floats | None:
+def _read(entry: Path, shape: tuple[int, int], kind: np.dtype[Any]) -> Floats | None:
     """Return what an entry holds; None where there is none, or it is not what was written."""
     try:
         for name in (_VECTORS, _SUM):
             size_of(entry / name)
         make_private(entry.parent, "vectors", "tell what was read")
-        vectors: Floats = np.load(entry / _VECTORS, mmap_mode="r", allow_pickle=False)
+        vectors = _loaded(entry, shape)
         recorded = (entry / _SUM).read_text(encoding="ascii")
     except FileNotFoundError:
         return None
@@ -218,6 +218,12 @@ def _read(entry: Path, shape: tuple[int, int], kind: np.dtype[np.floating]) -> F
         log.warning("%s: damaged, so the teacher is asked again", entry)
         return None
     return vectors
+
+
+def _loaded(entry: Path, shape: tuple[int, int]) -> Floats:
+    """Return the vectors: those of a large corpus as they lie on the disk."""
+    found: Floats = np.load(entry / _VECTORS, mmap_mode="r" if shape[0] > LARGE else None, allow_pickle=False)
+    return found
 
 
 def _sum(vectors: Floats) -> int:
