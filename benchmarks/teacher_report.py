@@ -30,9 +30,13 @@ def section(record: Mapping[str, Any]) -> str:
         return "Nothing is measured yet."
     versions = ", ".join(f"{name} {value}" for name, value in record["versions"].items())
     threads = f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}"
+    seven = any(cell["seven"] for cell in found.values())
+    looked = "; the seven sets were looked at once, at the end" if seven else ""
+    if note := record.get("note"):
+        lines += [note, ""]
     lines.append(
-        "Spearman correlation × 100 (search: MRR × 100), mean and deviation over the seeds that are named; the seven "
-        "sets were looked at once, at the end. CPU seconds are those of the training, on a machine with other work: "
+        "Spearman correlation × 100 (search: MRR × 100), mean and deviation over the seeds that are named"
+        f"{looked}. CPU seconds are those of the training, on a machine with other work: "
         f"{record['hardware']['cpu']}, {threads}, {record['date']}, {versions}."
     )
     return "\n".join(lines)
@@ -61,8 +65,10 @@ def _table(groups: Mapping[tuple[str, ...], Sequence[Cell]]) -> str:
             seven = [statistics.fmean(c["seven"].values()) for c in cells if c["seven"]] if last else []
             spent = f"{statistics.fmean(c['cpu_seconds']['training'] for c in cells):.0f}" if last else ""
             seeds = ", ".join(str(c["seed"]) for c in cells)
-            rows.append([base, corpus, taught, changes, mark, seeds, *scores, _mean(seven), spent])
-    return table([*columns, "seven sets", "CPU s"], rows)
+            rows.append([base, corpus, taught, changes, mark, seeds, *scores, spent, _mean(seven)])
+    if not any(row[-1] for row in rows):
+        return table([*columns, "CPU s"], [row[:-1] for row in rows])
+    return table([*columns, "CPU s", "seven sets"], rows)
 
 
 def _mean(values: Sequence[float]) -> str:

@@ -35,11 +35,15 @@ def test_cells_have_names_of_their_own() -> None:
 
 def test_the_section_is_of_what_is_measured() -> None:
     assert section({}) == "Nothing is measured yet."
-    cells = {f"{seed}{taught}": cell(seed, taught, 70.0 + seed + 5 * taught) for seed in (1, 3) for taught in (0, 1)}
+    cells = {f"{seed}{taught}": cell(seed, taught, 70.0 + seed + 5 * taught) for seed in (1, 3) for taught in (False, True)}
     about = {"hardware": {"cpu": "a cpu"}, "versions": {"torch": "1"}, "threads": 1, "date": "2000-01-01"}
     found = section({**about, "cells": cells})
-    assert "| b | c | none | as `auto` has it | 10 | 1, 3 | 72.0 ± 1.4 | 70.0 ± 1.4 | 68.0 ± 1.4 | 52 |" in found
+    assert "| b | c | none | as `auto` has it | 10 | 1, 3 | 72.0 ± 1.4 | 70.0 ± 1.4 | 52 | 68.0 ± 1.4 |" in found
     assert "| b | c | all-MiniLM-L6-v2 | as `auto` has it | 10 | 1, 3 | 77.0 ± 1.4 |" in found
+    assert "the seven sets were looked at once" in found
+    alone = {name: {**one, "seven": None} for name, one in cells.items()}
+    assert "seven" not in section({**about, "cells": alone, "note": "A note."})
+    assert "A note." in section({**about, "cells": alone, "note": "A note."})
     assert found.endswith("a cpu, 1 thread, 2000-01-01, torch 1.")
 
 
