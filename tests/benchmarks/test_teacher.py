@@ -35,7 +35,9 @@ def test_cells_have_names_of_their_own() -> None:
 
 def test_the_section_is_of_what_is_measured() -> None:
     assert section({}) == "Nothing is measured yet."
-    cells = {f"{seed}{taught}": cell(seed, taught, 70.0 + seed + 5 * taught) for seed in (1, 3) for taught in (False, True)}
+    cells = {
+        f"{seed}{taught}": cell(seed, taught, 70.0 + seed + 5 * taught) for seed in (1, 3) for taught in (False, True)
+    }
     about = {"hardware": {"cpu": "a cpu"}, "versions": {"torch": "1"}, "threads": 1, "date": "2000-01-01"}
     found = section({**about, "cells": cells})
     assert "| b | c | none | as `auto` has it | 10 | 1, 3 | 72.0 ± 1.4 | 70.0 ± 1.4 | 52 | 68.0 ± 1.4 |" in found
