@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "verification": DATA | {"assets", "machine", "runtime", "runtime.openvino"},
     "evaluation": DATA | {"assets", "machine", "model", "runtime"},
     "adapting": DATA | {"evaluation", "machine", "publish", "runtime"},
-    "training": DATA | {"evaluation", "machine", "model", "publish"},
+    "training": DATA | {"evaluation", "machine", "model", "publish", "runtime"},
     "training.losses": DATA,
     "exporter": DATA | {"machine", "model", "publish", "runtime", "verification"},
     "exporter.graph": DATA | {"model", "runtime"},

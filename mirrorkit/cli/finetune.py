@@ -52,6 +52,13 @@ def finetune(
     device: Annotated[str, option(RUN, "auto, cpu, cuda or mps.")] = "auto",
     autocast: Annotated[str, option(RUN, "Type to multiply matrices in: auto, fp32, bf16 or fp16.")] = "auto",
     memory: Annotated[str | None, option(RUN, "Memory to train in, such as 4GB; default: what is free.")] = None,
+    teacher: Annotated[
+        list[str] | None,
+        option(
+            RUN,
+            "Encoder whose similarities to follow: a folder, a shipped name, a hub id or a bundle; repeatable.",
+        ),
+    ] = None,
     gradient_checkpointing: Annotated[
         bool, option(RUN, "Compute layers again rather than keep them: less memory.", "--gradient-checkpointing")
     ] = False,
@@ -139,6 +146,7 @@ def finetune(
             dev=dev,
             verdict=verdict,
             compare=check,
+            teacher=teacher or None,
             allow_equal_views=allow_equal_views,
             overwrite=overwrite,
             trust_remote_code=trust_remote_code,

@@ -120,6 +120,16 @@ class VerdictRecord:
 
 
 @dataclass(frozen=True)
+class TeacherRecord:
+    """A model whose similarities a training was held to."""
+
+    name: str  # hub id, shipped name, or the last part of a path
+    sha256: str  # of all that decides its vectors
+    variant: str | None  # of a bundle, the graph; null where torch ran a model folder
+    dim: int
+
+
+@dataclass(frozen=True)
 class TrainingRecord:
     """One fine-tune, as it is known when the model is saved."""
 
@@ -156,6 +166,7 @@ class TrainingRecord:
     loss_function: str | None = None  # the user's own function, by its qualified name; null: NT-Xent
     module: bool = False  # whether the base is a module of the user's, of the class `base`, which alone can load it
     cuts: tuple[CutRecord, ...] = ()  # the labelled sets at each length that vectors may be cut to
+    teachers: tuple[TeacherRecord, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -185,6 +196,11 @@ class TrainingRecord:
             "views": self.views,
             **({"loss": self.loss_function} if self.loss_function else {}),
             **self._shorter(),
+            **(
+                {"teacher": ", ".join(f"{t.name} (sha256 {t.sha256[:12]}…)" for t in self.teachers)}
+                if self.teachers
+                else {}
+            ),
             **({"checkpoint": self.dev} if self.dev else {}),
             **({"blend": self.blend} if self.blend else {}),
             **({"average": self.average} if self.average else {}),

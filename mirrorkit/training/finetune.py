@@ -39,6 +39,8 @@ from mirrorkit.training.recipes import AUTO, OWN, Changes, Recipe, check, told_k
 from mirrorkit.training.result import FinetuneResult
 from mirrorkit.training.saving import save
 from mirrorkit.training.seeds import over_seeds
+from mirrorkit.training.teacher import Teachers, as_list, check_teacher
+from mirrorkit.training.teacher_vectors import ask_teachers, records_of
 from mirrorkit.training.tracker import check_tracker
 from mirrorkit.training.watch import open_step_log
 
@@ -83,6 +85,7 @@ def finetune(
     verdict: bool = True,
     compare: bool = False,
     loss: Callable[[Tensor, Tensor, float], Tensor] | None = None,
+    teacher: str | Path | Sequence[str | Path] | None = None,
     allow_equal_views: bool = False,
     overwrite: bool = False,
     trust_remote_code: bool = False,
@@ -105,6 +108,10 @@ def finetune(
     number in the place of `nt_xent`. A recipe that makes both views of every string equal is refused unless
     `allow_equal_views`. `autocast` is the type that matrices are multiplied in: auto, fp32, bf16 or fp16.
 
+    `teacher` is an encoder whose similarities the model is to follow, or several of them, whose mean it follows: a
+    folder, a shipped name, a hub id or a bundle. Its vectors of the corpus are computed before the training and kept in
+    the user's cache (ranking distillation, Liu et al. 2023, arXiv:2305.16726); it goes without a `loss` of your own.
+
     `memory`, such as "4GB", is what the process, or the GPU, may take: a batch that needs more goes through the model
     in parts, with the gradient of the whole batch; None is what is free. `gradient_checkpointing` computes layers
     again rather than keep them, to the same effect. Every `checkpoint_every` steps, and where SIGINT or SIGTERM asks
@@ -117,7 +124,7 @@ def finetune(
     `seed`, and keeps the first; with `average` the mean of their weights (Wortsman et al. 2022, arXiv:2203.05482),
     unless halves of the strings held out for the verdict find each other better with one of them, which then is kept.
     With `compare` the base's vectors are held to those of sentence-transformers first.
-    `trust_remote_code` lets Python code run that comes with the base; it can do whatever the user can.
+    `trust_remote_code` lets Python code run that comes with the base or a teacher; it can do whatever the user can.
 
     `eval_dir` holds STS files, scored before and after: the seven sets, or what there is of others. `evaluate` are your
     own labelled files, one or several, scored before and after with intervals of the change: `KIND:FILE`, where KIND is
@@ -141,6 +148,7 @@ def finetune(
         recipe,
         changes,
         loss,
+        teacher,
         tracker,
         seeds,
         average,
@@ -190,6 +198,14 @@ def finetune(
                 trust_remote_code=trust_remote_code,
                 allow_equal_views=allow_equal_views,
                 loss=loss,
+                ask=partial(
+                    ask_teachers,
+                    as_list(teacher),
+                    device=device,
+                    trust_remote_code=trust_remote_code,
+                    progress=progress,
+                    keep=leads,
+                ),
             )
             data, settings = read.corpus, read.recipe
             probe, trained_on = _hold_out(read, seed, verdict)
@@ -200,6 +216,7 @@ def finetune(
                     "recipe": plain(settings),
                     "function for the views": read.make_views and name_of(read.make_views),
                     "function for the loss": loss and name_of(loss),
+                    "teacher": [one.sha256 for one in records_of(read.teacher)],
                     "corpus": [data.sha256, len(data), str(data.unit)],
                     "count of strings": len(trained_on),
                     "seed": seed,
@@ -219,6 +236,7 @@ def finetune(
             checkpoint=checkpoint,
             make_views=read.make_views,
             loss=loss,
+            teacher=read.teacher,
             gradient_checkpointing=gradient_checkpointing,
         )
 
@@ -261,6 +279,7 @@ def finetune(
             no_verdict=probe if isinstance(probe, str) else None,
             seconds=clock.seconds(),
             trust_remote_code=trust_remote_code,
+            teachers=records_of(read.teacher),
         )
         if draft:
             progress.phase("saving")
@@ -285,6 +304,7 @@ def _check(
     recipe: str | Recipe,
     changes: Changes,
     loss: OwnLoss | None,
+    teacher: Teachers,
     tracker: str | None,
     seeds: int,
     average: bool,
@@ -297,6 +317,7 @@ def _check(
 ) -> None:
     check(recipe, changes)
     check_loss(loss)
+    check_teacher(teacher, recipe, changes, loss)
     check_tracker(tracker)
     if seeds < 1:
         raise ConfigError(f"seeds {seeds}: must be at least 1")

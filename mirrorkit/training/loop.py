@@ -21,6 +21,7 @@ from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.drophead import drophead
 from mirrorkit.training.dropout import cheap_dropout
 from mirrorkit.training.duplicates import overlaps
+from mirrorkit.training.masked import warm_up
 from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.order import Order
 from mirrorkit.training.own import MakeViews, OwnLoss
@@ -30,6 +31,8 @@ from mirrorkit.training.ranks import Ranks, processes_here
 from mirrorkit.training.recipes import Recipe
 from mirrorkit.training.recompute import recomputing
 from mirrorkit.training.schedule import Schedule
+from mirrorkit.training.teacher import Taught
+from mirrorkit.training.teacher_vectors import Teacher
 from mirrorkit.training.views import mask_pieces, mask_spans, shuffle_words
 from mirrorkit.training.watch import StepLog, TrainStats, Watch
 
@@ -55,6 +58,7 @@ def train(
     after_step: Callable[[int, int], None] | None = None,
     make_views: MakeViews | None = None,
     loss: OwnLoss | None = None,
+    teacher: Teacher | None = None,
     gradient_checkpointing: bool = False,
 ) -> TrainStats:
     """Fine-tune `encoder` in place; on a CPU the same seed gives the same bits.
@@ -64,21 +68,19 @@ def train(
     free. Of several `ranks` each takes its share of every batch, and all end with the same weights. Where a
     `checkpoint` was read, the training goes on from it. `after_step` is called with the steps that are done and those
     of the whole run, and may look at the encoder. `make_views` makes the views where those of the recipe are `own`,
-    and `loss` takes the place of NT-Xent. Raises TrainingError when the loss is no longer a number, ConfigError for a
-    device or an autocast type that this machine lacks and for a memory that is too small.
+    and `loss` takes the place of NT-Xent; what a `teacher` knows is added to that. Raises TrainingError when the loss
+    is no longer a number, ConfigError for a device or an autocast type that this machine lacks and for a memory that is
+    too small.
     """
     target = torch.device(pick_device(device))
     dtype = pick_autocast(autocast, target.type)
     ranks, checkpoint, step_log = ranks or Ranks(), checkpoint or Checkpoint(), step_log or StepLog()
     encoder.to(target).train()
     ranks.same_weights(encoder.parameters())
-    rng, objective = np.random.default_rng(seed), Objective(encoder, recipe, ranks, loss, seed)
-    optimizer = torch.optim.AdamW(
-        [weight for weight in objective.weights() if weight.requires_grad],
-        lr=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        fused=target.type != "mps",
-    )
+    warm_up(encoder, corpus, recipe, seed=seed, dtype=dtype, ranks=ranks, resumed=checkpoint.step > 0)
+    objective = Objective(encoder, recipe, ranks, loss, Taught.of(teacher, corpus, recipe), seed)
+    rng = np.random.default_rng(seed)
+    optimizer = _optimizer(objective, recipe, target)
     scaler = torch.amp.GradScaler(target.type, enabled=dtype == torch.float16)
     schedule = Schedule(
         recipe, Order(len(corpus), recipe.batch_size, seed), lambda seconds: ranks.firsts(seconds, target)
@@ -87,17 +89,8 @@ def train(
     with watch.tokenising():
         pairs = PairMaker(corpus, recipe, make_views)
     _reset_peak(target)
-    state = State(
-        encoder,
-        optimizer,
-        scaler,
-        schedule,
-        watch,
-        rng,
-        {},
-        LastMean(encoder, recipe.average_last),
-        head=objective.head,
-    )
+    mean = LastMean(encoder, recipe.average_last)
+    state = State(encoder, optimizer, scaler, schedule, watch, rng, {}, mean, head=objective.head)
     budget: Budget | None = None
     checkpoint.go_back(state)
     with (
@@ -185,15 +178,21 @@ class _Draw:
         return Batch(self.texts[pairs], labels, self.each, done, near)
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    return rate
+def _optimizer(objective: Objective, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+    weights = [weight for weight in objective.weights() if weight.requires_grad]
+    fused = device.type != "mps"
+    return torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
 
 
 def _reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    return rate
 
 
 def _norm(encoder: SentenceEncoder) -> float:

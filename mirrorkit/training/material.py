@@ -12,8 +12,10 @@ from mirrorkit.text.scripts import DENSITY, is_unspaced
 from mirrorkit.training.base import Base, find_base
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.losses.parts import check_parts
+from mirrorkit.training.masked import check_masked
 from mirrorkit.training.own import MakeViews, OwnLoss, name_of
 from mirrorkit.training.recipes import Changes, Recipe, choose
+from mirrorkit.training.teacher_vectors import Teacher
 from mirrorkit.training.view_choice import Views, about
 
 
@@ -24,6 +26,7 @@ class Material:
     recipe: Recipe
     views: str  # which two views the strings have, and why
     make_views: MakeViews | None  # what makes them, where that is a function of the user's
+    teacher: Teacher | None = None
 
 
 def read_material(
@@ -36,8 +39,9 @@ def read_material(
     trust_remote_code: bool,
     allow_equal_views: bool = False,
     loss: OwnLoss | None = None,
+    ask: Callable[[Corpus], Teacher | None] = lambda _: None,
 ) -> Material:
-    """Find the base, `load` the corpus and settle the recipe that fits both.
+    """Find the base, `load` the corpus, settle the recipe that fits both and `ask` the teacher about the strings.
 
     Raises ConfigError for a recipe whose two views of a string are always equal, unless they are allowed to be.
     """
@@ -60,6 +64,7 @@ def read_material(
         count_tokens=found.count_tokens,
     )
     check_parts(settings, loss)
+    check_masked(found, settings)
     if make_views is not None:
         views = f"own: {name_of(make_views)}"
     else:
@@ -72,7 +77,7 @@ def read_material(
             f"`dropout=0`, `drophead=0` and {unmasked} make the two views of every string equal, so there is nothing "
             "to learn; give one of them, other `views`, or `allow_equal_views=True`"
         )
-    return Material(found, data, settings, views, make_views)
+    return Material(found, data, settings, views, make_views, ask(data))
 
 
 def _all_equal(settings: Recipe, texts: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ from mirrorkit.training.matryoshka import check_dims, nested
 from mirrorkit.training.own import OwnLoss, own_loss
 from mirrorkit.training.ranks import Ranks
 from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.teacher import Taught
 
 require("torch", extra="train")
 import torch
@@ -39,10 +40,16 @@ class Objective:
     """The loss that a recipe names; keeps the vectors [2 * pairs, dim] of the last batch for the log."""
 
     def __init__(
-        self, encoder: SentenceEncoder, recipe: Recipe, ranks: Ranks, own: OwnLoss | None = None, seed: int = 0
+        self,
+        encoder: SentenceEncoder,
+        recipe: Recipe,
+        ranks: Ranks,
+        own: OwnLoss | None = None,
+        taught: Taught | None = None,
+        seed: int = 0,
     ) -> None:
         self._encoder, self._normalized = encoder, encoder.usage.normalized
-        self._recipe, self._ranks, self._own = recipe, ranks, own
+        self._recipe, self._ranks, self._own, self._taught = recipe, ranks, own, taught
         self._cuts = recipe.cut_dims
         check_dims(self._cuts, encoder.dim)
         self.vectors = torch.empty(0)
@@ -73,4 +80,5 @@ class Objective:
         temperature = temperature_at(self._recipe, batch.done)
         if self._own is not None:
             return own_loss(self._own, vectors, temperature)
-        return contrast(vectors, batch, self._recipe, temperature) + spreading(vectors, batch, self._recipe)
+        value = contrast(vectors, batch, self._recipe, temperature) + spreading(vectors, batch, self._recipe)
+        return value if self._taught is None else value + self._taught.loss(vectors, batch)

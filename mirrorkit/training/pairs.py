@@ -28,6 +28,11 @@ class Pairs:
     negatives: list[str] | None = None  # a text for each string that does not mean the same
 
 
+def neighbours(rows: Ints, count: int) -> Ints:
+    """Return the row after each of these of `count` rows; after the last one the row before it."""
+    return np.where(rows + 1 < count, rows + 1, rows - 1)
+
+
 class PairMaker:
     """Makes the pairs of one draw after another; what is the same in all of them is done once.
 
@@ -67,9 +72,9 @@ class PairMaker:
             )
             return Pairs(own, own if partners is None else partners, None, negatives)
         if self._views is Views.ADJACENT:
-            next_to = np.where(rows + 1 < len(texts), rows + 1, rows - 1)
-            neighbours = [texts[i] for i in next_to.tolist()]
-            return Pairs(own, neighbours, self._families(np.concatenate([rows, next_to]), own + neighbours))
+            next_to = neighbours(rows, len(texts))
+            second = [texts[i] for i in next_to.tolist()]
+            return Pairs(own, second, self._families(np.concatenate([rows, next_to]), own + second))
         draws = rng.random((len(own), 5)).tolist()
         cut = two_sentences if self._views is Views.SENTENCE else self._two_crops
         found = [cut(text, draw) or (text, text) for text, draw in zip(own, draws, strict=True)]

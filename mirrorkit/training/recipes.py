@@ -106,6 +106,11 @@ class Recipe:
     seconds: float = _setting(0.0, "Train for this long, however many steps that makes; 0: as the steps say.")
     blend: str = _setting("0", "Share of the base's weights in the result, 0 to 1; auto: by held-out crops.")
     average_last: float = _setting(0.0, "Share of the steps, the last ones, whose weights are averaged.")
+    teacher_weight: float = _setting(1.0, "Of what a teacher adds to the loss.")
+    teacher_temperature: float = _setting(0.05, "Of the softmax over the teacher's cosines.")
+    student_temperature: float = _setting(0.05, "Of the softmax over the model's own cosines that is held to it.")
+    mlm_steps: int = _setting(0, "Masked-LM steps on the corpus before the others.")
+    mlm_rate: float = _setting(1e-4, "Peak learning rate of those.")
     lora: int = _setting(0, "Rank of additions to the linear layers (LoRA) that alone are trained; 0: all weights are.")
     matryoshka: str = _setting("", "Lengths that vectors may be cut to, as 64,128,256: each is trained; empty: none.")
     train_layers: int = _setting(0, "The last transformer layers that alone are trained, and what follows; 0: all.")
@@ -120,19 +125,29 @@ class Recipe:
             value, (kind, wanted) = getattr(self, field.name), _KINDS[type(field.default)]
             fits = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
             _require(fits, field.name, repr(value), wanted)
-        for name in ("epochs", "batch_size", "learning_rate", "temperature"):
+        rates = ("learning_rate", "mlm_rate", "temperature", "teacher_temperature", "student_temperature")
+        for name in ("epochs", "batch_size", *rates):
             _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "above 0 and finite")
         for name in ("dropout", "drophead", "warmup", "duplicate_cosine", "duplicate_overlap", "average_last"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
         parts = [field.name for field in dataclasses.fields(self) if "part" in field.metadata]
         parts.remove("rank_weight")
         _require(math.isfinite(self.rank_weight), "rank_weight", self.rank_weight, "finite")
-        for name in ("weight_decay", "span_mask", "mask_from", "seconds", "temperature_start", *parts):
+        for name in (
+            "weight_decay",
+            "span_mask",
+            "mask_from",
+            "seconds",
+            "teacher_weight",
+            "temperature_start",
+            *parts,
+        ):
             _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0 and finite")
         _require(self.span_mask > 0 or not self.mask_both, "mask_both", True, "False where `span_mask=0` hides nothing")
         _require(self.batch_size > 1, "batch_size", self.batch_size, "at least 2, since the others are the negatives")
         _require(self.max_length > 2, "max_length", self.max_length, "at least 3 tokens")
         _require(self.steps >= 0, "steps", self.steps, "at least 0, which leaves it to the epochs")
+        _require(self.mlm_steps >= 0, "mlm_steps", self.mlm_steps, "at least 0, which makes none")
         for name in ("lora", "train_layers"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0, which trains all weights")
         averaged = "0 where `average_last` is given: a mean of additions is no addition of means"
@@ -193,6 +208,11 @@ class Changes(TypedDict, total=False):
     seconds: float | None
     blend: str | None
     average_last: float | None
+    teacher_weight: float | None
+    teacher_temperature: float | None
+    student_temperature: float | None
+    mlm_steps: int | None
+    mlm_rate: float | None
     lora: int | None
     matryoshka: str | None
     train_layers: int | None

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirrorkit.formats.plain import plain
-from mirrorkit.formats.training_record import ChangeRecord, CorpusRecord, CutRecord, ScoresRecord, TrainingRecord
+from mirrorkit.formats.training_record import (
+    ChangeRecord,
+    CorpusRecord,
+    CutRecord,
+    ScoresRecord,
+    TeacherRecord,
+    TrainingRecord,
+)
 from mirrorkit.machine.facts import versions
 
 if TYPE_CHECKING:
@@ -68,6 +75,7 @@ class FinetuneResult:
     loss_function: str | None = None  # of the user's that took the place of NT-Xent
     module: bool = False  # whether the base is a module of the user's, of the class `base`
     average: AverageReport | None = None  # whether the mean of the runs' weights was kept
+    teachers: tuple[TeacherRecord, ...] = ()
 
     @property
     def verdict(self) -> Verdict | None:
@@ -184,6 +192,7 @@ class FinetuneResult:
             no_verdict=self.no_verdict,
             loss_function=self.loss_function,
             module=self.module,
+            teachers=self.teachers,
         )
 
     def as_dict(self) -> dict[str, object]:
