@@ -24,7 +24,8 @@ class Faults:
     """What of the published code is kept as it is: all of it by default.
 
     Not here, since they cannot be kept or change no figure: masks drawn without a seed, training on CUDA alone, an
-    experiment tracker at import, a corpus of less than one batch that trains nothing and is saved without a word.
+    experiment tracker at import, a corpus of less than one batch that trains nothing and is saved without a word. Heads
+    are dropped by our own `drophead`, which keeps at least one where theirs divides by zero.
     """
 
     padded_mean: bool = _fault("the mean of the token vectors takes in the padding; of no effect with cls")

@@ -235,7 +235,8 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ran.append(what)
         model, job, given = line[-3:]
         made = worker.run(model, Training(**json.loads(job)), Given(**json.loads(given)))
-        return json.loads(json.dumps(made)) | {"command_seconds": 1.0}
+        printed: dict[str, Any] = json.loads(json.dumps(made))
+        return printed | {"command_seconds": 1.0}
 
     monkeypatch.setattr(command, "run_json", run)
     return ran
