@@ -65,8 +65,10 @@ def cells() -> list[Cell]:
 
     add(TINY, "sentences_10k plain_en words", 2_000)
     start(STRONG, "sentences_10k")
+    add(TINY, "words", 500)
     add(STRONG, "sentences_10k", 2_000)
-    add(TINY, "words", 500, seeds=(SEED, *MORE_SEEDS))
+    add(TINY, "plain_en", 2_000, "identity")
+    add(TINY, "words", 500, seeds=MORE_SEEDS)
     for recipe in ("crop, 8 steps", "identity, 8 steps"):
         add(TINY, "docstrings", 2_000, recipe)
     add(STRONG, "sentences_10k", 2_000, "not held back")
@@ -104,7 +106,6 @@ def cells() -> list[Cell]:
     add(STRONG, "plain_en", 2_000)
     add(STRONG, "docstrings", 2_000, "identity")
     add(STRONG, "docstrings", 2_000, "not held back")
-    add(TINY, "plain_en", 2_000, "crop")
     add(TINY, "docstrings plain_en", 500, seeds=MORE_SEEDS)
     add(TINY, " ".join(CORPORA), 100_000)  # of which few have so many strings
     return list(dict.fromkeys(planned))

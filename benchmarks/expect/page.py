@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import record as files
-from benchmarks.expect.cells import AS_IS, NEARLY, SIZES
+from benchmarks.expect.cells import AS_IS, NEARLY, SIZES, cells
 from mirrorkit.formats.json_file import read_object
 
 RECORD = "expect.json"
@@ -86,7 +86,7 @@ def section(record: files.Figures) -> str:
         [
             f"{hardware['cpu']}, {record['threads']} of {hardware['cores']} cores, shared with other work; "
             f"{', '.join(f'{name} {version}' for name, version in record['versions'].items())}; {record['date']}. "
-            f"{len(record['cells'])} cells, each a process of its own. {_seeds(every)}",
+            f"{_count(record)} {_seeds(every)}",
             f"### {USUAL:,} strings, recipe `auto`",
             _table(usual, known),
             "### More or fewer strings, other recipes",
@@ -97,6 +97,12 @@ def section(record: files.Figures) -> str:
             _absent(record),
         ]
     )
+
+
+def _count(record: files.Figures) -> str:
+    trained = sum(cell["recipe"] != AS_IS for cell in record["cells"].values())
+    planned = sum(cell.recipe != AS_IS and cell.name not in record["skipped"] for cell in cells())
+    return f"**{trained} of {planned} planned trainings are measured**, each in a process of its own."
 
 
 def _seeds(every: Sequence[Group]) -> str:
@@ -132,14 +138,17 @@ def _shown(gains: Sequence[float]) -> str:
 
 
 def _hurt(every: Iterable[Group], known: dict[str, dict[str, float]]) -> str:
-    falls = []
+    falls, every = [], list(every)
     for group in every:
         for name, gains in group.gains(known[group.base]).items():
             if (gain := statistics.fmean(gains)) <= HURTS:
                 about = f"{group.base}, {group.strings:,} strings of {group.corpus}, recipe {group.recipe}"
                 falls.append((gain, f"- {about}: {MEASURES[name]} {gain:+.1f}"))
     if not falls:
-        return f"No measure of any cell fell by {-HURTS:g} point or more."
+        return (
+            f"No measure fell by {-HURTS:g} point or more in the {sum(len(group.runs) for group in every)} trainings "
+            "measured so far; what is missing stands below."
+        )
     return "\n".join(line for _, line in sorted(falls))
 
 
@@ -152,7 +161,25 @@ def _absent(record: files.Figures) -> str:
         lines.append(f"- {corpus} has {count:,} distinct strings" + (f": none of {too_large}" if too_large else ""))
     failed = [cell for cell in record["cells"].values() if "failed" in cell]
     lines += [f"- {cell['base']}, {cell['corpus']}, {cell['recipe']}: {cell['failed']}" for cell in failed]
+    lines.append(_pending(record))
     return f"{lines[0]}\n\n" + "\n".join(lines[1:])
+
+
+def _pending(record: files.Figures) -> str:
+    """Return how many planned cells are still to be measured, and what there is no trained cell of at all."""
+    planned = [cell for cell in cells() if cell.name not in record["skipped"]]
+    missing = [cell for cell in planned if cell.name not in record["cells"]]
+    if not missing:
+        return f"- all of the {len(planned)} planned cells are measured"
+    done = [cell for cell in record["cells"].values() if cell["recipe"] != AS_IS]
+    untouched = [
+        name
+        for key in ("base", "corpus")
+        for name in dict.fromkeys(getattr(cell, key) for cell in missing if cell.recipe != AS_IS)
+        if all(cell[key] != name for cell in done)
+    ]
+    about = f"; nothing at all is trained of {', '.join(untouched)}" if untouched else ""
+    return f"- {len(missing)} of the {len(planned)} planned cells are not measured yet{about}"
 
 
 def update(results: Path, page: Path) -> None:

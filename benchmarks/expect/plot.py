@@ -55,6 +55,8 @@ def draw_strings(record: Figures, file: Path) -> None:
     panel.grid(alpha=0.25)
     if lines:
         panel.legend(fontsize=10)
+    else:
+        _say_empty(panel)
     _save(figure, file)
 
 
@@ -81,9 +83,11 @@ def draw_views(record: Figures, file: Path) -> None:
         panel.margins(y=0.15)
         panel.set_xlabel("base and domain", fontsize=11)
         panel.set_title(MEASURES[measure], fontsize=12, loc="left")
+        if not shown:
+            _say_empty(panel)
     panels[0].set_ylabel("gain over the base, points", fontsize=11)
     if both:
-        panels[0].legend(fontsize=10)
+        next(panel for panel in panels if panel.patches).legend(fontsize=10)
     _save(figure, file)
 
 
@@ -94,6 +98,11 @@ def _figure(columns: int = 1) -> tuple[Figure, Any]:
     for panel in [panels] if columns == 1 else panels:
         panel.spines[["top", "right"]].set_visible(False)
     return figure, panels
+
+
+def _say_empty(panel: Any) -> None:
+    panel.text(0.5, 0.5, "not measured yet", ha="center", va="center", fontsize=12, transform=panel.transAxes)
+    panel.set_yticks([])
 
 
 def _save(figure: Figure, file: Path) -> None:
