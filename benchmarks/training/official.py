@@ -13,11 +13,12 @@ unless told otherwise; how long training waited for it is measured.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ MASK = "[MASK]"  # whatever the tokenizer's own is called
 SHORTEST_MASKED = 30  # characters
 
 View = dict[str, Tensor]  # input_ids, token_type_ids and attention_mask, each int64 [batch, max_length]
+Mask = Callable[[str, int, random.Random], str]  # (text, characters, generator) to its second view
+Embed = Callable[[Any, View, str], Tensor]  # (encoder, view, pooling) to vectors, [batch, dim]
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,12 @@ class Stats:
     peak_device_memory_bytes: int | None
 
 
-def load(base: str, settings: Settings, device: str) -> tuple[Any, Any]:
-    """Return the encoder with its pooler, in fp32 on `device`, and the tokenizer."""
+def load(base: str, settings: Settings, device: str, *, lower_case: bool = True) -> tuple[Any, Any]:
+    """Return the encoder with its pooler, in fp32 on `device`, and the tokenizer, which is told to lower-case."""
     folder = read_layout(locate_model(base).folder).weights
+    lowered = {"do_lower_case": True} if lower_case else {}
     with QuietTransformers():
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, do_lower_case=True, local_files_only=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, **lowered)
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = settings.dropout
         encoder = transformers.AutoModel.from_pretrained(
@@ -110,8 +114,8 @@ def contrastive_loss(first: Tensor, second: Tensor, temperature: float) -> Tenso
 
 
 class _Pairs(torch.utils.data.Dataset[tuple[str, str]]):
-    def __init__(self, texts: Sequence[str], settings: Settings) -> None:
-        self._texts = texts
+    def __init__(self, texts: Sequence[str], settings: Settings, mask: Mask) -> None:
+        self._texts, self._mask = texts, mask
         self._width = settings.span_mask
         self._rng = random.Random(settings.seed)
 
@@ -120,10 +124,12 @@ class _Pairs(torch.utils.data.Dataset[tuple[str, str]]):
 
     def __getitem__(self, index: int) -> tuple[str, str]:
         text = self._texts[index]
-        return text, mask_span(text, self._width, self._rng)
+        return text, self._mask(text, self._width, self._rng)
 
 
-def batches(texts: Sequence[str], tokenizer: Any, settings: Settings) -> DataLoader[Any]:
+def batches(
+    texts: Sequence[str], tokenizer: Any, settings: Settings, mask: Mask = mask_span, *, drop_last: bool = True
+) -> DataLoader[Any]:
     """Return a loader of shuffled (first views, second views); what does not fill a batch is dropped."""
 
     def tokenise(side: Sequence[str]) -> View:
@@ -138,10 +144,10 @@ def batches(texts: Sequence[str], tokenizer: Any, settings: Settings) -> DataLoa
         return tokenise(first), tokenise(second)
 
     return DataLoader(
-        _Pairs(texts, settings),
+        _Pairs(texts, settings, mask),
         batch_size=settings.batch_size,
         shuffle=True,
-        drop_last=True,
+        drop_last=drop_last,
         num_workers=settings.loader_workers,
         collate_fn=collate,
     )
@@ -161,33 +167,52 @@ class _Waiting:
             start = time.perf_counter()
 
 
-def train(encoder: Any, tokenizer: Any, texts: Sequence[str], settings: Settings) -> Stats:
-    """Fine-tune `encoder` in place, on the device it is on."""
-    if len(texts) < settings.batch_size:
+def train(
+    encoder: Any,
+    tokenizer: Any,
+    texts: Sequence[str],
+    settings: Settings,
+    *,
+    mask: Mask = mask_span,
+    pool: Embed = embed,
+    drop_last: bool = True,
+    steps: int = 0,
+    autocast: torch.dtype | None = None,
+) -> Stats:
+    """Fine-tune `encoder` in place, on the device it is on.
+
+    As published where nothing else is given. `steps` takes the place of the epochs, and `autocast` that of half
+    precision on CUDA and full elsewhere; the others are the places of known faults.
+    """
+    if drop_last and len(texts) < settings.batch_size:
         raise ConfigError(f"{len(texts)} strings: the official procedure needs one batch of {settings.batch_size}")
     device = next(encoder.parameters()).device
     on_cuda = device.type == "cuda"
+    dtype = autocast or (torch.float16 if on_cuda else torch.float32)
     torch.manual_seed(settings.seed)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    scaler = torch.amp.GradScaler(device.type, enabled=on_cuda)
-    loader, waiting, losses = batches(texts, tokenizer, settings), _Waiting(), []
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    loader, waiting, losses = batches(texts, tokenizer, settings, mask, drop_last=drop_last), _Waiting(), []
+    passes = itertools.count() if steps else range(settings.epochs)
+    pairs = 0
     encoder.train()
     start = time.perf_counter()
-    for _ in range(settings.epochs):
-        for views in waiting.over(loader):
-            optimizer.zero_grad()
-            first, second = ({name: ids.to(device) for name, ids in view.items()} for view in views)
-            with torch.autocast(device.type, torch.float16, enabled=on_cuda):
-                left, right = (embed(encoder, view, settings.pooling) for view in (first, second))
-                loss = contrastive_loss(left, right, settings.temperature)
-            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            scaler.step(optimizer)
-            scaler.update()
-            losses.append(loss.item())
+    drawn = itertools.chain.from_iterable(waiting.over(loader) for _ in passes)
+    for views in itertools.islice(drawn, steps or None):
+        optimizer.zero_grad()
+        first, second = ({name: ids.to(device) for name, ids in view.items()} for view in views)
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            left, right = (pool(encoder, view, settings.pooling) for view in (first, second))
+            loss = contrastive_loss(left, right, settings.temperature)
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.step(optimizer)
+        scaler.update()
+        losses.append(loss.item())
+        pairs += len(left)
     spent = time.perf_counter() - start
     return Stats(
         steps=len(losses),
-        pairs=len(losses) * settings.batch_size,
+        pairs=pairs,
         loss=sum(losses) / len(losses),
         tokenise_seconds=waiting.seconds,
         train_seconds=spent - waiting.seconds,
