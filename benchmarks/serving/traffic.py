@@ -115,19 +115,20 @@ def alone(_stock: Sequence[Entry], first: int, _budget: int, _most: int | None =
 @contextmanager
 def policy(name: str) -> Iterator[type[Queue]]:
     """Give the queue of a policy: `now`, `alone`, `arrival`, `buckets`, or `pad-N`: as now, N tokens of padding."""
-    kept, cost = queues.together, queues.PASS_COST
+    module: Any = queues  # whose own names are put aside for a while
+    kept, cost = module.together, module.PASS_COST
     try:
         if name == "alone":
-            queues.together = alone
+            module.together = alone
         elif name == "buckets":
-            queues.together = in_buckets((16, 32, 64, 128, 256))
+            module.together = in_buckets((16, 32, 64, 128, 256))
         elif name.startswith("pad-"):
-            queues.PASS_COST = int(name[4:])
+            module.PASS_COST = int(name[4:])
         elif name not in ("now", "arrival"):
             raise ConfigError(f"policy {name!r}: must be now, alone, arrival, buckets or pad-N")
         yield InArrivalOrder if name == "arrival" else Queue
     finally:
-        queues.together, queues.PASS_COST = kept, cost
+        module.together, module.PASS_COST = kept, cost
 
 
 def traffic(

@@ -44,8 +44,8 @@ def _sign(graph: ir.Graph, node: ir.Node) -> None:
         return
     if zero.dtype != np.uint8 or zero.size != 1:
         raise ExportError(f"{node.name}: quantises to {zero.dtype} by {zero.size} scales; expected one, of uint8")
-    step = add_constant(graph, f"{node.name}/signed_scale", signed_scale(scale.item(), zero.item()))
-    middle = add_constant(graph, f"{node.name}/signed_zero", np.int8(0))
+    step = add_constant(graph, f"{node.name}/signed_scale", np.asarray(signed_scale(scale.item(), zero.item())))
+    middle = add_constant(graph, f"{node.name}/signed_zero", np.zeros((), dtype=np.int8))
     out = node.outputs[0]
     users = [use.node for use in out.uses()]
     for user in users:
