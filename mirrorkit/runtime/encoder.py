@@ -59,6 +59,9 @@ class Encoder:
     their tokens; with `error` it is refused with a CorpusError. `long_texts` counts those that were cut or read in
     windows so far.
 
+    With `cuda_graphs` and `device="cuda"` batches of up to 2,048 tokens are filled up to one of a few shapes, and each
+    shape becomes a CUDA graph when it first comes: meant for many small calls, never run on a GPU so far.
+
     Threads may share an encoder. It can be pickled, and a child made by fork reopens it on first use; on a GPU it
     must be made by spawn.
 
@@ -89,10 +92,19 @@ class Encoder:
         expect: str | None = None,
         adapter: str | Path | None = None,
         long: str = "cut",
+        cuda_graphs: bool = False,
     ) -> None:
         tensorrt = tensorrt and tensorrt.absolute()
         how = asked(
-            variant, device, threads, verify=verify, tensorrt=tensorrt, engine=engine, precision=precision, long=long
+            variant,
+            device,
+            threads,
+            verify=verify,
+            tensorrt=tensorrt,
+            engine=engine,
+            precision=precision,
+            long=long,
+            cuda_graphs=cuda_graphs,
         )
         folder = folder_of(folder, how.variant, how.chooser, revision=revision)
         self.folder = local_path(folder).absolute()
@@ -108,6 +120,7 @@ class Encoder:
             "expect": expect,
             "adapter": None if adapter is None else local_path(adapter).absolute(),
             "long": long,
+            "cuda_graphs": cuda_graphs,
         }
         self._encoding = open_encoding(folder, how)
         opened = self._encoding.opened

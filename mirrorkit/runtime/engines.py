@@ -12,6 +12,7 @@ from mirrorkit.formats.bundle import TOKENIZER, is_bundle, read_bundle
 from mirrorkit.formats.packed import is_packed
 from mirrorkit.paths import local_path
 from mirrorkit.runtime.encoding import Encoding
+from mirrorkit.runtime.fixed import FixedShapes
 from mirrorkit.runtime.opening import Opened, open_folder, open_for_engine, plain_instead
 from mirrorkit.runtime.ort import check_device
 from mirrorkit.runtime.pooling import PooledOutside
@@ -46,6 +47,7 @@ class How:
     tensorrt: Tensorrt | None = None
     openvino: Precision | None = None  # where OpenVINO runs it
     long: str = "cut"  # what becomes of texts of more tokens than the model takes, one of `LONG`
+    graphs: bool = False  # small batches in fixed shapes, by CUDA graphs
 
     @property
     def chooser(self) -> str:
@@ -63,6 +65,7 @@ def asked(
     engine: str = "onnxruntime",
     precision: str | None = None,
     long: str = "cut",
+    cuda_graphs: bool = False,
 ) -> How:
     """Return what the options of an Encoder come to; raises ConfigError for those that exclude one another.
 
@@ -71,10 +74,15 @@ def asked(
     check_engine(engine)
     if long not in LONG:
         raise ConfigError(f"long {long!r}: must be one of {', '.join(LONG)}")
-    if engine == "onnxruntime" and not variant.startswith("openvino-"):
+    onnxruntime = engine == "onnxruntime" and not variant.startswith("openvino-")
+    if cuda_graphs and (device != "cuda" or tensorrt is not None or not onnxruntime):
+        raise ConfigError("`cuda_graphs=True`: only for ONNX Runtime on a GPU, `device=cuda` without `tensorrt`")
+    if onnxruntime:
         if precision is not None:
             raise ConfigError(f"precision {precision!r}: only for OpenVINO; for ONNX Runtime the variant decides")
-        return How(variant, _device(variant, device, tensorrt), threads, verify, tensorrt, long=long)
+        return How(
+            variant, _device(variant, device, tensorrt), threads, verify, tensorrt, long=long, graphs=cuda_graphs
+        )
     if tensorrt is not None:
         raise ConfigError("engine openvino: cannot be combined with TensorRT")
     from mirrorkit.runtime.openvino.precision import DEVICES, asked_for
@@ -109,7 +117,7 @@ def open_encoding(folder: str | Path, how: How) -> Encoding:
         return Encoding(opened, open_bag(opened), how.long)
     options = _provider_options(opened, tensorrt) if tensorrt else None
     try:
-        session = open_session(opened.file, device=how.device, threads=how.threads, tensorrt=options)
+        session = open_session(opened.file, device=how.device, threads=how.threads, tensorrt=options, graphs=how.graphs)
     except BundleError as err:
         plain = plain_instead(local_path(folder), opened, how.device, verify=how.verify)
         if plain is None:
@@ -118,6 +126,8 @@ def open_encoding(folder: str | Path, how: How) -> Encoding:
         opened, session = plain, open_session(plain.file, device=how.device, threads=how.threads)
     if session.signature.pooled is None and opened.pooling is not None:
         return Encoding(opened, PooledOutside(session, opened.pooling, normalized=False), how.long)
+    if how.graphs and session.signature.pooled is not None:
+        return Encoding(opened, FixedShapes(session, opened.max_length, opened.pad_id), how.long)
     return Encoding(opened, session, how.long)
 
 

@@ -51,18 +51,25 @@ def open_graph(source: Path | bytes, *, threads: int | None = None, optimized: P
 
 
 def open_for_batches(
-    file: Path, device: str, threads: int, tensorrt: ProviderOptions | None = None, *, ops: bool = False
+    file: Path,
+    device: str,
+    threads: int,
+    tensorrt: ProviderOptions | None = None,
+    *,
+    ops: bool = False,
+    graphs: bool = False,
 ) -> Any:
     """Return an InferenceSession that is to run many batches of different shapes.
 
-    With `ops` libmirrorkit_ops runs layers on the CPU, where there is that library and it finds any.
+    With `ops` libmirrorkit_ops runs layers on the CPU, where there is that library and it finds any. With `graphs` runs
+    on a GPU are captured as CUDA graphs.
     """
     ort = require("onnxruntime", extra="onnx-gpu" if device == "cuda" else "onnx")
     options = _options(ort, threads)
     _limit_spinning(ort, options)
     options.enable_mem_pattern = False  # plans memory per shape, and here every batch has another
     if device == "cuda":
-        return _gpu_session(ort, file, options, tensorrt)
+        return _gpu_session(ort, file, options, tensorrt, graphs=graphs)
     return _start(ort, file, options, [CPU], ops=ops)
 
 
@@ -155,13 +162,13 @@ def _limit_spinning(ort: ModuleType, options: Any) -> None:
         options.add_session_config_entry(key + "allow_spinning", "0")
 
 
-def _gpu_session(ort: ModuleType, file: Path, options: Any, tensorrt: ProviderOptions | None) -> Any:
+def _gpu_session(ort: ModuleType, file: Path, options: Any, tensorrt: ProviderOptions | None, *, graphs: bool) -> Any:
     from mirrorkit.runtime.tensorrt import provider as gpu
 
     gpu.check_build(ort, tensorrt)
     with gpu.libraries(ort, tensorrt), gpu.alone_in(tensorrt.cache if tensorrt else None):
         try:
-            handle = _start(ort, file, options, gpu.providers(tensorrt))
+            handle = _start(ort, file, options, gpu.providers(tensorrt, graphs=graphs))
         except MirrorkitError:
             if tensorrt and file.is_file():
                 gpu.check_libraries(ort)  # a library that is missing says more

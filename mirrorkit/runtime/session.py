@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mirrorkit.errors import BundleError, ConfigError
+from mirrorkit.extras import require
 from mirrorkit.foreign import reason
 from mirrorkit.formats.packed import packed_in
 from mirrorkit.machine.cores import default_threads
@@ -64,17 +65,23 @@ class Signature:
 
 
 def open_session(
-    file: Path, *, device: str = "cpu", threads: int | None = None, tensorrt: ProviderOptions | None = None
+    file: Path,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    tensorrt: ProviderOptions | None = None,
+    graphs: bool = False,
 ) -> OnnxSession:
     """Open an ONNX file on `cpu` or `cuda`, with `threads` threads (the physical cores where None), to encode with it.
 
-    With `tensorrt` ONNX Runtime's TensorRT provider runs the graph; on the CPU libmirrorkit_ops runs its layers where
+    With `tensorrt` ONNX Runtime's TensorRT provider runs the graph, with `graphs` it may be run by CUDA graphs, which
+    `fixed` does; on the CPU libmirrorkit_ops runs its layers where
     there is that library, see `ops`. Raises BundleError for a file that is not such a graph, ConfigError for a device,
     provider or library that cannot be used here.
     """
     check_device(device)
     check_threads(threads)
-    session = OnnxSession(file, device, threads or default_threads(), tensorrt, ops=True)
+    session = OnnxSession(file, device, threads or default_threads(), tensorrt, ops=True, graphs=graphs)
     session.check_inputs()
     return session
 
@@ -99,6 +106,7 @@ class OnnxSession:
         tensorrt: ProviderOptions | None = None,
         *,
         ops: bool = False,
+        graphs: bool = False,
     ) -> None:
         self.file = file
         self.device = device
@@ -108,6 +116,7 @@ class OnnxSession:
         self.max_rows = tensorrt.profile.max.batch if tensorrt else None  # in a batch; None: as many as there are
         self._tensorrt = tensorrt
         self._ops = ops
+        self._graphs = graphs
         self._for_callers: OnnxSession | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -130,6 +139,7 @@ class OnnxSession:
             "threads": self.threads,
             "tensorrt": self._tensorrt,
             "ops": self._ops,
+            "graphs": self._graphs,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -154,11 +164,11 @@ class OnnxSession:
         feeds = {"input_ids": input_ids, "attention_mask": attention_mask}
         if "token_type_ids" in self._kinds:
             feeds["token_type_ids"] = np.zeros_like(input_ids)
-        typed = {name: feeds[name].astype(kind, copy=False) for name, kind in self._kinds.items()}
+        typed = {name: self.typed(name, feeds[name]) for name in self._kinds}
         self._check_data()
         try:
             if self.device == "cuda":
-                found = _run_bound(self._handle, names, typed)
+                found = _run_bound(self._handle, names, typed, self._ungraphed())
             else:
                 found = list(self._handle.run(names, typed))
         except Exception as err:  # ONNX Runtime's own types have no common base
@@ -166,6 +176,37 @@ class OnnxSession:
             raise BundleError(f"{self.file}: failed on a batch of {shape} tokens ({reason(err)})") from err
         self._check_data()
         return found
+
+    @property
+    def fed(self) -> tuple[str, ...]:
+        """Names of the inputs."""
+        return tuple(self._kinds)
+
+    def typed(self, name: str, array: Ints) -> npt.NDArray[Any]:
+        """Return the array in the type of the input of that name."""
+        return array.astype(self._kinds[name], copy=False)
+
+    def bind(self, inputs: Mapping[str, Any], output: Any) -> Any:
+        """Return a binding of values on the device to the inputs, and to the output that holds one vector a text."""
+        binding = self._handle.io_binding()
+        for name, value in inputs.items():
+            binding.bind_ortvalue_input(name, value)
+        binding.bind_ortvalue_output(self._pooled, output)
+        return binding
+
+    def run_bound(self, binding: Any, options: Any) -> None:
+        """Run what is bound; ONNX Runtime's own errors pass through."""
+        self._check_data()
+        self._handle.run_with_iobinding(binding, options)
+        self._check_data()
+
+    def _ungraphed(self) -> Any:
+        """Return the options of a run that is not to become a CUDA graph, where the session makes them."""
+        if not self._graphs:
+            return None
+        options = require("onnxruntime", extra="onnx-gpu").RunOptions()
+        options.add_run_config_entry("gpu_graph_id", "-1")
+        return options
 
     def check_inputs(self) -> None:
         """Raise BundleError for a graph that takes anything but token ids, their mask and their types."""
@@ -202,7 +243,9 @@ class OnnxSession:
                 raise BundleError(f"{path}: has been written into since it was opened; open the bundle anew")
 
     def _open(self) -> Any:
-        return open_for_batches(self.file, self.device, self.threads, self._tensorrt, ops=self._ops)
+        return open_for_batches(
+            self.file, self.device, self.threads, self._tensorrt, ops=self._ops, graphs=self._graphs
+        )
 
     def _open_in_child(self) -> None:
         with self._lock:
@@ -214,14 +257,16 @@ class OnnxSession:
             self._pid = os.getpid()
 
 
-def _run_bound(handle: Any, names: Sequence[str], feeds: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+def _run_bound(
+    handle: Any, names: Sequence[str], feeds: dict[str, npt.NDArray[Any]], options: Any = None
+) -> list[npt.NDArray[Any]]:
     """Return outputs of a graph on the GPU: what is fed is copied there first, and only these outputs come back."""
     binding = handle.io_binding()
     for name, array in feeds.items():
         binding.bind_cpu_input(name, array)
     for name in names:
         binding.bind_output(name, "cpu")
-    handle.run_with_iobinding(binding)
+    handle.run_with_iobinding(binding, options)
     return list(binding.copy_outputs_to_cpu())
 
 

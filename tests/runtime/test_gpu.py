@@ -59,3 +59,12 @@ def test_an_engine(bundle: Path, tmp_path: Path, backend: str, profile: str) -> 
     np.testing.assert_allclose(encoder.encode(TEXTS), expected, atol=1e-3)
     one_by_one = np.concatenate([encoder.encode([text]) for text in TEXTS[:60] * 2])  # long enough for CUDA graphs
     np.testing.assert_allclose(one_by_one, np.concatenate([expected[:60]] * 2), atol=1e-3)
+
+
+def test_cuda_graphs(bundle: Path) -> None:
+    _needs("CUDAExecutionProvider")
+    encoder, expected = Encoder(bundle, "fp32", device="cuda", cuda_graphs=True), Encoder(bundle, "fp32").encode(TEXTS)
+    for _ in range(3):  # the first run of a shape is captured, the others replay it
+        one_by_one = np.concatenate([encoder.encode([text]) for text in TEXTS[:40]])
+        np.testing.assert_allclose(one_by_one, expected[:40], atol=1e-5)
+        np.testing.assert_allclose(encoder.encode(TEXTS), expected, atol=1e-5)

@@ -121,10 +121,10 @@ def build_engine(
 ) -> EngineResult:
     """Build an engine of `bundle` in the folder `out`, which is written whole or not at all.
 
-    `precision` is fp16 or fp32, `ids` the type of the inputs, int32 or int64. `target` is portable, an architecture
-    such as sm86, or current; None is what suits the library. `profiles` are latency,
-    throughput, mixed (the default), or shapes (texts x tokens) such as min=1x8,opt=32x32,max=256x128. `backend` is
-    auto, tensorrt or tensorrt-rtx.
+    `precision` is fp16, fp32 or int8 (of the bundle's int8 variant), `ids` the type of the inputs, int32 or int64.
+    `target` is portable, an architecture such as sm86, or current; None is what suits the library. `profiles` are
+    latency, throughput, mixed (the default), or shapes (texts x tokens) such as min=1x8,opt=32x32,max=256x128.
+    `backend` is auto, tensorrt or tensorrt-rtx.
 
     The graph is proved in ONNX Runtime before it is built. An engine that runs on the GPU here is proved as well, any
     other is published as built but not run. Raises EngineRefusedError for vectors that are not the bundle's,

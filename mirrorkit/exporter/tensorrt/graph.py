@@ -17,6 +17,7 @@ from mirrorkit.errors import ConfigError, ExportError
 from mirrorkit.exporter.graph.fp16 import FULL, HALF, to_half
 from mirrorkit.exporter.graph.onnxfile import write
 from mirrorkit.exporter.graph.simplify import add_constant
+from mirrorkit.exporter.tensorrt.signed import to_signed
 from mirrorkit.extras import require
 from mirrorkit.formats.bundle import GOLDEN, INPUTS, Bundle, Graph, Precision, Variant, check_file
 from mirrorkit.formats.engine import OUTPUT, Ids
@@ -31,7 +32,7 @@ from onnx_ir.passes import common
 
 FILE = "model.onnx"
 # The precision of an engine -> the variants it can be made of, the best first.
-SOURCES = {Precision.FP32: ("fp32",), Precision.FP16: ("fp16", "fp32")}
+SOURCES = {Precision.FP32: ("fp32",), Precision.FP16: ("fp16", "fp32"), Precision.INT8: ("int8",)}
 # The standard operators that the parser of TensorRT-RTX 1.7.1 rejects. It accepts operators of other domains, some of
 # them wrongly: those are refused here whatever their name.
 # fmt: off
@@ -86,6 +87,8 @@ def source_graph(bundle: Bundle, precision: Precision, ids: Ids, folder: Path) -
     check_operators(model, variant.file)
     if precision is Precision.FP16 and variant.precision is not Precision.FP16:
         to_half(model, _probes(bundle, model), folder)
+    if precision is Precision.INT8:
+        to_signed(model.graph)
     _keep_pooled_output(model)
     _normalise_in_full(model.graph)
     _scale_queries(model.graph)

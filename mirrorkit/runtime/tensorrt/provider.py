@@ -55,10 +55,13 @@ def provider_options(files: Sequence[Path], max_length: int, cache: Path | None 
     return ProviderOptions(profile, (cache or default_cache("onnxruntime-tensorrt")) / name)
 
 
-def providers(tensorrt: ProviderOptions | None) -> list[tuple[str, dict[str, str]]]:
-    """Return the providers of a session on the GPU, each with its options, the preferred one first."""
+def providers(tensorrt: ProviderOptions | None, *, graphs: bool = False) -> list[tuple[str, dict[str, str]]]:
+    """Return the providers of a session on the GPU, each with its options, the preferred one first.
+
+    With `graphs` runs become CUDA graphs, by the number that each names in `gpu_graph_id`; -1 runs as it is.
+    """
     # TF32 would cost the fp32 graph three digits of those that its verification has measured.
-    cuda = (CUDA, {"device_id": "0", "use_tf32": "0"})
+    cuda = (CUDA, {"device_id": "0", "use_tf32": "0", **({"enable_cuda_graph": "1"} if graphs else {})})
     if tensorrt is None:
         return [cuda]
     make_private(tensorrt.cache, "engines")

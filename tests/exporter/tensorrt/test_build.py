@@ -113,7 +113,7 @@ def test_every_preset_builds(bundle: Path, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"precision": "int8"}, "precision 'int8': a TensorRT engine must be fp32 or fp16"),
+        ({"precision": "int4"}, "precision 'int4': a TensorRT engine must be fp32 or fp16"),
         ({"ids": "int16"}, "ids 'int16': must be int32 or int64"),
         ({"target": "sm90"}, "target 'sm90': must be one of portable, sm75"),
         ({"target": "current"}, "target current: there is no GPU here; name one of portable"),

@@ -193,7 +193,7 @@ def test_an_export_plans_its_engines_before_it_begins(bundle: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("precisions", "options", "message"),
     [
-        (["int8"], {}, "tensorrt 'int8': must be among fp32, fp16"),
+        (["int4"], {}, "tensorrt 'int4': must be among fp32, fp16, int8"),
         ([], {}, "tensorrt ''"),
         (["fp16"], {"exported": ["int8"]}, "tensorrt fp16: is made of fp16 or fp32; add it to `precision`"),
         (["fp32"], {"profiles": ["1x"]}, "is not a shape"),

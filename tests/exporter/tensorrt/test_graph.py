@@ -172,8 +172,10 @@ def test_a_bundle_of_int8_alone_is_refused(bundle: Bundle) -> None:
     fused = replace(bundle.variants["fp32"], graph=Graph.ONNXRUNTIME)
     with pytest.raises(ConfigError, match="an fp32 engine is made of fp32"):
         choose_variant(replace(bundle, variants={"fp32": fused}), Precision.FP32)
-    with pytest.raises(ConfigError, match="precision int8: a TensorRT engine must be fp32 or fp16"):
+    with pytest.raises(ConfigError, match="an int8 engine is made of int8: export the bundle with int8"):
         choose_variant(bundle, Precision.INT8)
+    with pytest.raises(ConfigError, match="precision int4: a TensorRT engine must be fp32 or fp16 or int8"):
+        choose_variant(bundle, Precision.INT4)
 
 
 def test_operators_that_tensorrt_does_not_know_are_named() -> None:

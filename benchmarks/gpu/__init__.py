@@ -1,0 +1,1 @@
+"""What this project does on an NVIDIA GPU, in one short run: `python -m benchmarks.gpu`."""

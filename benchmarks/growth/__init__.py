@@ -1,0 +1,1 @@
+"""How the cost of encoding and of fine-tuning grows: `python -m benchmarks.growth`."""
