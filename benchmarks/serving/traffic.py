@@ -152,7 +152,8 @@ def traffic(
 def replay(arrivals: Sequence[Arrival], served: Any, queue: Queue, cost: Cost, threads: int) -> Replay:
     """Let `threads` threads work on the queue in simulated time."""
     call = served.call()
-    serial, events = count(), []  # (when, serial number, what is done then)
+    serial = count()
+    events: list[tuple[float, int, Any]] = []  # when, serial number, what is done then
     batches: list[tuple[int, int]] = []
     latencies: list[float] = []
     came: dict[Job, float] = {}

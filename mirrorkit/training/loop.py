@@ -79,18 +79,13 @@ def train(
     ranks.same_weights(encoder.parameters())
     warm_up(encoder, corpus, recipe, seed=seed, dtype=dtype, ranks=ranks, resumed=checkpoint.step > 0)
     objective = Objective(encoder, recipe, ranks, loss, Taught.of(teacher, corpus, recipe), seed)
-    rng = np.random.default_rng(seed)
-    optimizer = _optimizer(objective, recipe, target)
-    scaler = torch.amp.GradScaler(target.type, enabled=dtype == torch.float16)
-    schedule = Schedule(
-        recipe, Order(len(corpus), recipe.batch_size, seed), lambda seconds: ranks.firsts(seconds, target)
+    state = _begin(
+        encoder, objective, recipe, Order(len(corpus), recipe.batch_size, seed), seed, dtype, ranks, progress
     )
-    watch = Watch(schedule, progress or Silent())
+    schedule, watch, rng = state.schedule, state.watch, state.rng
     with watch.tokenising():
         pairs = PairMaker(corpus, recipe, make_views)
     _reset_peak(target)
-    mean = LastMean(encoder, recipe.average_last)
-    state = State(encoder, optimizer, scaler, schedule, watch, rng, {}, mean, head=objective.head)
     budget: Budget | None = None
     checkpoint.go_back(state)
     with (
@@ -122,28 +117,28 @@ def train(
             for rows in draw.batches[state.batch :]:
                 if schedule.over():
                     break
-                rate = _set_rate(optimizer, recipe.learning_rate * schedule.rate())
-                optimizer.zero_grad(set_to_none=True)
+                rate = _set_rate(state.optimizer, recipe.learning_rate * schedule.rate())
+                state.optimizer.zero_grad(set_to_none=True)
                 batch = draw.batch(rows, target, done=schedule.done / schedule.total)
                 own = draw.both(ranks.share(rows))
                 passes = budget.passes_over(encoder, draw.views.lengths[own], recipe.max_length)
                 value = gradients(
-                    encoder, draw.views, own, passes, objective.of(batch), dtype=dtype, scale=scaler.scale
+                    encoder, draw.views, own, passes, objective.of(batch), dtype=dtype, scale=state.scaler.scale
                 )
                 ranks.sum_gradients(objective.weights())
                 if step_log:
                     step_log.write(
-                        len(watch.losses) + 1, value, rate, objective.vectors, _norm(encoder) / scaler.get_scale()
+                        len(watch.losses) + 1, value, rate, objective.vectors, _norm(encoder) / state.scaler.get_scale()
                     )
-                scaler.step(optimizer)
-                scaler.update()
+                state.scaler.step(state.optimizer)
+                state.scaler.update()
                 schedule.step()
                 watch.step(value, len(rows), rate)
                 state.last.after_step(schedule.done, schedule.total)
                 checkpoint.after_step(state, ranks)
                 watch.show(after_step, state.last)
     state.last.take()
-    optimizer.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad(set_to_none=True)
     encoder.eval()
     assert budget is not None  # a run has a step
     stats = watch.stats(target, dtype, budget, ranks.count)
@@ -178,10 +173,32 @@ class _Draw:
         return Batch(self.texts[pairs], labels, self.each, done, near)
 
 
-def _optimizer(objective: Objective, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+def _begin(
+    encoder: SentenceEncoder,
+    objective: Objective,
+    recipe: Recipe,
+    order: Order,
+    seed: int,
+    dtype: torch.dtype,
+    ranks: Ranks,
+    progress: Progress | None,
+) -> State:
+    """Return what a run has before its first step."""
+    device = encoder.device
     weights = [weight for weight in objective.weights() if weight.requires_grad]
     fused = device.type != "mps"
-    return torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
+    schedule = Schedule(recipe, order, lambda seconds: ranks.firsts(seconds, device))
+    return State(
+        encoder,
+        torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused),
+        torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
+        schedule,
+        Watch(schedule, progress or Silent()),
+        np.random.default_rng(seed),
+        {},
+        LastMean(encoder, recipe.average_last),
+        head=objective.head,
+    )
 
 
 def _reset_peak(device: torch.device) -> None:
