@@ -178,6 +178,10 @@ TOGETHER = _each(
         "shuffled, decoupled, batch 64, 31 steps, last 0.5": _BEST | {"decoupled": True, "batch_size": 64, "steps": 31},
         "shuffled, decoupled, temperature 0.1, rate 2e-4, last 0.5": _BEST | {"decoupled": True, "temperature": 0.1},
         "shuffled, decoupled, temperature 0.05, rate 2e-4, last 0.5": _BEST | {"decoupled": True, "temperature": 0.05},
+        "shuffled, decoupled, hard negatives 0.25, rate 2e-4, last 0.5": _BEST
+        | {"decoupled": True, "hard_negatives": 0.25},
+        "shuffled, hard negatives 0.5, rate 2e-4, last 0.5": _BEST | {"hard_negatives": 0.5},
+        "shuffled, decoupled, dropout 0.2, rate 2e-4, last 0.5": _BEST | {"decoupled": True, "dropout": 0.2},
     },
     search=False,
 )
@@ -186,6 +190,7 @@ TOGETHER += _each(
     "docstrings",
     {
         "crop 30,250, decoupled": _CROP | {"decoupled": True},
+        "crop 30,250, hard negatives 0.5": _CROP | {"hard_negatives": 0.5},
         "crop 30,250, shuffled, decoupled": _CROP | {"shuffle": True, "decoupled": True},
         "crop 30,250, decoupled, rate 4e-4, last 0.5": _CROP
         | {"decoupled": True, "learning_rate": 4e-4, "average_last": 0.5},
