@@ -28,6 +28,7 @@ class Rung:
     search: bool = True  # whether it is held against the search too
     now: bool = False  # from `auto` as it is now; else from what it was before the ladder was climbed
     views: str = ""  # of own_views, in place of the recipe's
+    loss: str = ""  # of spread, in place of the recipe's
     members: int = 1  # trainings whose weights are averaged, with seeds counting up
 
 

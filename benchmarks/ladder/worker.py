@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.ladder.cells import Rung, base_folder, read_corpus
 from benchmarks.ladder.own_views import OWN_VIEWS
+from benchmarks.ladder.spread import OWN_LOSSES
 from benchmarks.record import SHARED
 from mirrorkit.assets.paths import GRADED
 from mirrorkit.correlation import spearman
@@ -162,6 +163,7 @@ def run(rung: Rung, seed: int, domains: Path, *, final: bool) -> dict[str, Any]:
                 device="cpu",
                 after_step=after_step or curve.after_step,
                 make_views=OWN_VIEWS.get(rung.views),
+                loss=OWN_LOSSES.get(rung.loss),
             )
 
         done = attempt(fit, encoder, corpus, recipe, seed + number, Silent(), leads=True, dev=[])

@@ -59,13 +59,6 @@ class State:
     last: LastMean
     batch: int = 0  # steps made with these strings
     room: float | None = None  # bytes for the graphs of a batch; None: not settled yet
-    head: torch.nn.Module | None = None  # what of the loss is trained, and kept for a resume alone
-
-    def weights(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
-        """Yield all that is trained, by name."""
-        yield from self.encoder.named_parameters()
-        if self.head is not None:
-            yield from self.head.named_parameters(prefix="loss's head")
 
     def begin_draw(self) -> None:
         """Note where the generator is; what it draws from here on can be drawn again."""
@@ -142,7 +135,7 @@ class Checkpoint:
         device = state.encoder.device
         with foreign(OutputError, f"{self._file}: does not fit the model; {_ANEW}"), torch.no_grad():
             tensors = load_file(str(self._file))
-            for name, weight in state.weights():
+            for name, weight in state.encoder.named_parameters():
                 weight.copy_(tensors[f"model.{name}"])
                 start = f"optimizer.{name}."
                 means = {key[len(start) :]: value for key, value in tensors.items() if key.startswith(start)}
@@ -178,7 +171,7 @@ class Checkpoint:
             return
         tensors = {f"random.{i}": tensor for i, tensor in enumerate(random)}
         tensors["losses"] = torch.stack(state.watch.losses).float()
-        for name, weight in state.weights():
+        for name, weight in state.encoder.named_parameters():
             tensors[f"model.{name}"] = weight.detach().contiguous()
             means = state.optimizer.state.get(weight, {})
             tensors |= {f"optimizer.{name}.{key}": value.contiguous() for key, value in means.items()}

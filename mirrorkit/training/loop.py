@@ -78,10 +78,8 @@ def train(
     encoder.to(target).train()
     ranks.same_weights(encoder.parameters())
     warm_up(encoder, corpus, recipe, seed=seed, dtype=dtype, ranks=ranks, resumed=checkpoint.step > 0)
-    objective = Objective(encoder, recipe, ranks, loss, Taught.of(teacher, corpus, recipe), seed)
-    state = _begin(
-        encoder, objective, recipe, Order(len(corpus), recipe.batch_size, seed), seed, dtype, ranks, progress
-    )
+    objective = Objective(encoder, recipe, ranks, loss, Taught.of(teacher, corpus, recipe))
+    state = _begin(encoder, recipe, Order(len(corpus), recipe.batch_size, seed), seed, dtype, ranks, progress)
     schedule, watch, rng = state.schedule, state.watch, state.rng
     with watch.tokenising():
         pairs = PairMaker(corpus, recipe, make_views)
@@ -119,13 +117,13 @@ def train(
                     break
                 rate = _set_rate(state.optimizer, recipe.learning_rate * schedule.rate())
                 state.optimizer.zero_grad(set_to_none=True)
-                batch = draw.batch(rows, target, done=schedule.done / schedule.total)
+                batch = draw.batch(rows, target)
                 own = draw.both(ranks.share(rows))
                 passes = budget.passes_over(encoder, draw.views.lengths[own], recipe.max_length)
                 value = gradients(
                     encoder, draw.views, own, passes, objective.of(batch), dtype=dtype, scale=state.scaler.scale
                 )
-                ranks.sum_gradients(objective.weights())
+                ranks.sum_gradients(encoder.parameters())
                 if step_log:
                     step_log.write(
                         len(watch.losses) + 1, value, rate, objective.vectors, _norm(encoder) / state.scaler.get_scale()
@@ -164,18 +162,17 @@ class _Draw:
         places = [pairs + count * i for i in range(self.each)]
         return np.concatenate(places) if len(pairs) else np.zeros(1, dtype=np.int64)
 
-    def batch(self, pairs: Ints, device: torch.device, done: float = 0.0) -> Batch:
-        """Return what the loss is to know of these pairs, of which `done` is the share of the run behind them."""
+    def batch(self, pairs: Ints, device: torch.device) -> Batch:
+        """Return what the loss is to know of these pairs."""
         labels = None if self.labels is None else torch.from_numpy(self.labels[self.both(pairs)]).to(device)
         near = None
         if self.overlap:
             near = torch.from_numpy(overlaps([self.first[i] for i in pairs.tolist()]) > self.overlap).to(device)
-        return Batch(self.texts[pairs], labels, self.each, done, near)
+        return Batch(self.texts[pairs], labels, self.each, near)
 
 
 def _begin(
     encoder: SentenceEncoder,
-    objective: Objective,
     recipe: Recipe,
     order: Order,
     seed: int,
@@ -185,7 +182,7 @@ def _begin(
 ) -> State:
     """Return what a run has before its first step."""
     device = encoder.device
-    weights = [weight for weight in objective.weights() if weight.requires_grad]
+    weights = [weight for weight in encoder.parameters() if weight.requires_grad]
     fused = device.type != "mps"
     schedule = Schedule(recipe, order, lambda seconds: ranks.firsts(seconds, device))
     return State(
@@ -197,7 +194,6 @@ def _begin(
         np.random.default_rng(seed),
         {},
         LastMean(encoder, recipe.average_last),
-        head=objective.head,
     )
 
 
@@ -243,18 +239,17 @@ def tokenise_views(
     Two views have the same label when they are of the same text, or when their unmasked strings have the same tokens,
     as an uncased tokenizer makes of "May" and "may"; None says that no string occurs twice.
     """
-    plain_first = encoder.tokenize(pairs.first, recipe.max_length)
+    first = encoder.tokenize(pairs.first, recipe.max_length)
     other = shuffle_words(pairs.second, rng) if recipe.shuffle else pairs.second
-    second = masked(encoder, other, recipe, rng, like=(pairs.first, plain_first))
-    first = masked(encoder, pairs.first, recipe, rng) if recipe.mask_both else plain_first
+    second = masked(encoder, other, recipe, rng, like=(pairs.first, first))
     others = [] if pairs.negatives is None else [encoder.tokenize(pairs.negatives, recipe.max_length)]
     views = joined([first, second, *others])
     if pairs.groups is not None:
         return views, pairs.groups
     identity = pairs.second is pairs.first
-    plain = plain_first if identity else encoder.tokenize(pairs.second, recipe.max_length)
+    plain = first if identity else encoder.tokenize(pairs.second, recipe.max_length)
     numbers: dict[bytes, int] = {}
-    rows = (ids[i] for ids in (plain_first, plain, *others) for i in range(len(ids)))
+    rows = (ids[i] for ids in (first, plain, *others) for i in range(len(ids)))
     labels = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows])
     distinct = len(labels) // 2 if identity else len(labels)
     return views, labels if len(numbers) < distinct else None

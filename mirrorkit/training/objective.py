@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mirrorkit.extras import require
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.ragged import Ints
-from mirrorkit.training.losses.head import Head
-from mirrorkit.training.losses.parts import contrast, spreading, temperature_at
+from mirrorkit.training.losses.parts import contrast
 from mirrorkit.training.matryoshka import check_dims, nested
 from mirrorkit.training.own import OwnLoss, own_loss
 from mirrorkit.training.ranks import Ranks
@@ -28,7 +27,6 @@ class Batch:
     texts: Ints  # [pairs], the place of each pair's text in the corpus
     labels: Tensor | None = None  # [views * pairs], of the text behind each vector; None: no text is there twice
     views: int = 2  # of a pair: two, or two and a negative
-    done: float = 0.0  # share of the run that lies behind, 0 to 1
     near: Tensor | None = None  # [pairs, pairs], whether two texts overlap too much to be negatives of each other
 
     @property
@@ -46,27 +44,17 @@ class Objective:
         ranks: Ranks,
         own: OwnLoss | None = None,
         taught: Taught | None = None,
-        seed: int = 0,
     ) -> None:
-        self._encoder, self._normalized = encoder, encoder.usage.normalized
+        self._normalized = encoder.usage.normalized
         self._recipe, self._ranks, self._own, self._taught = recipe, ranks, own, taught
         self._cuts = recipe.cut_dims
         check_dims(self._cuts, encoder.dim)
         self.vectors = torch.empty(0)
-        self.head = Head(encoder.dim, seed).to(encoder.device) if recipe.head else None
-
-    def weights(self) -> Iterator[torch.nn.Parameter]:
-        """Yield all that is trained."""
-        yield from self._encoder.parameters()
-        if self.head is not None:
-            yield from self.head.parameters()
 
     def of(self, batch: Batch) -> Callable[[Tensor], Tensor]:
         """Return the loss as a function of this process's vectors, those of all first views before the others."""
 
         def loss_of(share: Tensor) -> Tensor:
-            if self.head is not None:  # before the gathering, so that each process has its gradient of its own rows
-                share = self.head(share)
             whole = self._ranks.gather(share, batch.pairs, batch.views)
             if not self._normalized:  # the loss compares directions; the model keeps its lengths
                 whole = torch.nn.functional.normalize(whole, dim=-1)
@@ -77,8 +65,7 @@ class Objective:
 
     def _loss(self, vectors: Tensor, batch: Batch) -> Tensor:
         """Return the loss of unit vectors [views * pairs, dim]."""
-        temperature = temperature_at(self._recipe, batch.done)
         if self._own is not None:
-            return own_loss(self._own, vectors, temperature)
-        value = contrast(vectors, batch, self._recipe, temperature) + spreading(vectors, batch, self._recipe)
+            return own_loss(self._own, vectors, self._recipe.temperature)
+        value = contrast(vectors, batch, self._recipe)
         return value if self._taught is None else value + self._taught.loss(vectors, batch)

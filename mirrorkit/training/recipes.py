@@ -78,20 +78,11 @@ class Recipe:
     mask_from: int = _setting(30, "Characters; shorter strings are not masked.")
     shuffle: bool = _setting(False, "Put the words of the second view into another order.")
     # Parts of the loss, all off.
-    mask_both: bool = _setting(False, "Hide a span in the first view too.")
-    temperature_start: float = _setting(0.0, "Temperature at the first step, then linear; 0: the same throughout.")
-    duplicate_cosine: float = _part(0.0, "Texts of a larger cosine are no negatives of each other; 0: all are.")
     duplicate_overlap: float = _part(
         0.0, "Texts that share more of their runs of four characters are no negatives either."
     )
-    gaussian_negatives: float = _part(0.0, "Random negatives for each pair of the batch.")
     hard_negatives: float = _part(0.0, "Weight of near negatives, as an exponent of theirs; 0: all count alike.")
     decoupled: bool = _part(False, "Leave the positive out of the denominator.")
-    uniformity: float = _part(0.0, "Weight of the uniformity of each view.")
-    decorrelation: float = _part(0.0, "Weight of the correlations between dimensions, as in Barlow Twins.")
-    dimension_contrast: float = _part(0.0, "Weight of a contrastive loss over dimensions instead of texts.")
-    rank_weight: float = _part(0.0, "Weight of the effective rank's logarithm, which a weight below 0 lowers.")
-    head: bool = _setting(False, "Train a layer between vectors and loss too, which is not saved.")
     pooling: str = dataclasses.field(
         default=Pooling.MEAN,
         metadata={"help": "How token vectors become one: cls, mean, mean-padded, max, …; several joined by +."},
@@ -128,22 +119,11 @@ class Recipe:
         rates = ("learning_rate", "mlm_rate", "temperature", "teacher_temperature", "student_temperature")
         for name in ("epochs", "batch_size", *rates):
             _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "above 0 and finite")
-        for name in ("dropout", "drophead", "warmup", "duplicate_cosine", "duplicate_overlap", "average_last"):
+        for name in ("dropout", "drophead", "warmup", "duplicate_overlap", "average_last"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
         parts = [field.name for field in dataclasses.fields(self) if "part" in field.metadata]
-        parts.remove("rank_weight")
-        _require(math.isfinite(self.rank_weight), "rank_weight", self.rank_weight, "finite")
-        for name in (
-            "weight_decay",
-            "span_mask",
-            "mask_from",
-            "seconds",
-            "teacher_weight",
-            "temperature_start",
-            *parts,
-        ):
+        for name in ("weight_decay", "span_mask", "mask_from", "seconds", "teacher_weight", *parts):
             _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0 and finite")
-        _require(self.span_mask > 0 or not self.mask_both, "mask_both", True, "False where `span_mask=0` hides nothing")
         _require(self.batch_size > 1, "batch_size", self.batch_size, "at least 2, since the others are the negatives")
         _require(self.max_length > 2, "max_length", self.max_length, "at least 3 tokens")
         _require(self.steps >= 0, "steps", self.steps, "at least 0, which leaves it to the epochs")
@@ -189,18 +169,9 @@ class Changes(TypedDict, total=False):
     span_mask: int | None
     mask_from: int | None
     shuffle: bool | None
-    mask_both: bool | None
-    temperature_start: float | None
-    duplicate_cosine: float | None
     duplicate_overlap: float | None
-    gaussian_negatives: float | None
     hard_negatives: float | None
     decoupled: bool | None
-    uniformity: float | None
-    decorrelation: float | None
-    dimension_contrast: float | None
-    rank_weight: float | None
-    head: bool | None
     pooling: str | None
     views: str | MakeViews | None
     crop: str | None

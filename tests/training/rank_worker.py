@@ -40,8 +40,7 @@ def alignment(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     return apart.diagonal().mean() + torch.logsumexp(-apart.flatten() / temperature, dim=0)
 
 
-PARTS: dict[str, Any] = {"gaussian_negatives": 1.5, "hard_negatives": 0.5, "uniformity": 1.0, "decorrelation": 1.0}
-PARTS |= {"dimension_contrast": 1.0, "rank_weight": 0.1, "duplicate_cosine": 0.99, "head": True}
+PARTS: dict[str, Any] = {"hard_negatives": 0.5, "decoupled": True}
 LOSSES: dict[str, tuple[OwnLoss | None, int, dict[str, Any]]] = {
     "batch": (None, 2, {}),
     "own": (alignment, 2, {}),
@@ -72,9 +71,7 @@ def batch_gradients(
     objective = Objective(encoder, Recipe(temperature=0.2, **parts), ranks, loss_of)
     loss = gradients(encoder, draw.views, own, passes, objective.of(Batch(rows, labels, each)))
     found = {name: p.grad for name, p in encoder.named_parameters() if p.grad is not None}
-    if objective.head is not None:
-        found |= {f"head.{name}": p.grad for name, p in objective.head.named_parameters() if p.grad is not None}
-    ranks.sum_gradients(objective.weights())
+    ranks.sum_gradients(encoder.parameters())
     return {"loss": loss, **{name: gradient.clone() for name, gradient in found.items()}}
 
 

@@ -6,24 +6,11 @@ All take logits [anchors, candidates], cosines over the temperature in which -in
 
 from __future__ import annotations
 
-import numpy as np
-
 from mirrorkit.extras import require
-from mirrorkit.text.ragged import Ints
 
 require("torch", extra="train")
 import torch
 from torch import Tensor
-
-
-def without_near(logits: Tensor, positive: Tensor, temperature: float, most: float) -> Tensor:
-    """Return the logits without the negatives whose cosine to the anchor is above `most`, as the model has it now.
-
-    Source: the instance weights of DCLR, Zhou et al. 2022 (arXiv:2205.00656), there by another model's cosines.
-    """
-    near = logits.detach() > most / temperature
-    near[torch.arange(len(positive), device=logits.device), positive] = False
-    return logits.masked_fill(near, float("-inf"))
 
 
 def without_pairs(logits: Tensor, near: Tensor) -> Tensor:
@@ -31,24 +18,6 @@ def without_pairs(logits: Tensor, near: Tensor) -> Tensor:
     rows, columns = logits.shape[0] // len(near), logits.shape[1] // len(near)
     apart = near & ~torch.eye(len(near), dtype=torch.bool, device=near.device)
     return logits.masked_fill(apart.repeat(rows, columns), float("-inf"))
-
-
-def with_gaussian(logits: Tensor, anchors: Tensor, noise: Tensor, temperature: float) -> Tensor:
-    """Return the logits with one more column for each row of `noise` [count, dim], a negative of all `anchors`.
-
-    Source: GS-InfoNCE, Wu et al. 2022 (arXiv:2109.04321); noise as negatives is also in DCLR (arXiv:2205.00656).
-    """
-    noise = torch.nn.functional.normalize(noise, dim=-1)
-    return torch.cat([logits, anchors.float() @ noise.T / temperature], dim=1)
-
-
-def gaussian_noise(texts: Ints, count: int, dim: int, device: torch.device) -> Tensor:
-    """Return standard normal vectors [count, dim] that the places of a batch's texts decide.
-
-    So they are the same in all processes and after a resume, and take nothing from any other generator.
-    """
-    rng = np.random.default_rng(texts.tolist())
-    return torch.from_numpy(rng.standard_normal((count, dim), dtype=np.float32)).to(device)
 
 
 def harder(logits: Tensor, positive: Tensor, beta: float) -> Tensor:

@@ -1,8 +1,15 @@
-"""Terms beside the contrastive loss that spread the vectors of a batch, over the sphere or over its dimensions."""
+"""Terms beside the contrastive loss that did not pay, as losses of one's own: the ladder says how each was tried.
+
+They spread the vectors of a batch over the sphere or over its dimensions, or change which negatives there are.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mirrorkit.extras import require
+from mirrorkit.training.loss import nt_xent, nt_xent_logits
+from mirrorkit.training.own import OwnLoss
 
 require("torch", extra="train")
 import torch
@@ -78,3 +85,52 @@ def _correlation(first: Tensor, second: Tensor) -> Tensor:
 def _standard(vectors: Tensor) -> Tensor:
     centred = vectors.float() - vectors.float().mean(dim=0)
     return centred * torch.rsqrt(centred.square().mean(dim=0) + 1e-5 / vectors.shape[1])
+
+
+def without_near(logits: Tensor, positive: Tensor, temperature: float, most: float) -> Tensor:
+    """Return the logits without the negatives whose cosine to the anchor is above `most`, as the model has it now.
+
+    Source: the instance weights of DCLR, Zhou et al. 2022 (arXiv:2205.00656), there by another model's cosines.
+    """
+    near = logits.detach() > most / temperature
+    near[torch.arange(len(positive), device=logits.device), positive] = False
+    return logits.masked_fill(near, float("-inf"))
+
+
+def with_gaussian(logits: Tensor, anchors: Tensor, noise: Tensor, temperature: float) -> Tensor:
+    """Return the logits with one more column for each row of `noise` [count, dim], a negative of all `anchors`.
+
+    Source: GS-InfoNCE, Wu et al. 2022 (arXiv:2109.04321).
+    """
+    noise = torch.nn.functional.normalize(noise, dim=-1)
+    return torch.cat([logits, anchors.float() @ noise.T / temperature], dim=1)
+
+
+def _beside(term: Callable[[Tensor, Tensor], Tensor], weight: float) -> OwnLoss:
+    def loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+        return nt_xent(torch.cat([first, second]), temperature) + weight * term(first, second)
+
+    return loss
+
+
+def _gaussian(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    vectors = torch.cat([first, second])
+    logits, positive = nt_xent_logits(vectors, temperature)
+    noise = torch.randn(len(first), vectors.shape[1], device=vectors.device)
+    return torch.nn.functional.cross_entropy(with_gaussian(logits, vectors, noise, temperature), positive)
+
+
+def _distinct(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    logits, positive = nt_xent_logits(torch.cat([first, second]), temperature)
+    return torch.nn.functional.cross_entropy(without_near(logits, positive, temperature, 0.9), positive)
+
+
+OWN_LOSSES: dict[str, OwnLoss] = {
+    "decorrelation 0.01": _beside(decorrelation, 0.01),
+    "decorrelation 1": _beside(decorrelation, 1.0),
+    "dimension contrast 0.1": _beside(dimension_contrast, 0.1),
+    "uniformity 0.1": _beside(uniformity, 0.1),
+    "Gaussian negatives 1": _gaussian,
+    "near-duplicates at 0.9": _distinct,
+    "rank 0.1": _beside(lambda first, second: -entropy(torch.cat([first, second])), 0.1),
+}
