@@ -26,6 +26,7 @@ SMALLEST = 10 * FEWEST  # strings of a corpus of which any are held out: a tenth
 ASKED = 400  # halves that look for the other one; what more would tell costs more than it is worth
 OTHERS = 1_000  # that each stands among
 LONGEST = 120  # characters of a half that are read
+_SHORTEST = 100  # of a piece, where there is room: shorter ones say too little to be found by, whatever is trained on
 _WORDS = 6  # of a string that has two halves which say something
 _FAMILY = 0.01  # share of the corpus above which near-duplicates of one another are all trained on
 _LETTERS = "etaoinshrdlu"
@@ -131,7 +132,7 @@ def _halves(corpus: Corpus, i: int, crop: tuple[int, int], rng: np.random.Genera
         return text, corpus.partners[i]
     kind = _kind(text, crop)
     if kind == _CROPS:
-        shortest = min(crop[0], LONGEST - _ROOM)
+        shortest = min(max(crop[0], _SHORTEST), LONGEST - _ROOM)
         found = two_crops(text, shortest, shortest + _ROOM, rng.random(5).tolist())
         if found:
             return found

@@ -104,6 +104,14 @@ def test_documents_ask_by_pieces_that_do_not_overlap(sentences: Corpus) -> None:
         assert 80 <= len(question) <= 120
 
 
+def test_pieces_are_long_enough_to_be_found_however_short_the_crops_are(sentences: Corpus) -> None:
+    documents = corpus([" ".join(sentences.texts[2 * i : 2 * i + 2]) for i in range(1200)])
+    probe, _ = hold_out_probe(documents, Views.CROP, (30, 250), 1)
+    assert isinstance(probe, Probe), probe
+    assert min(map(len, [*probe.questions, *probe.answers])) >= 100
+    assert probe == held(documents, Views.CROP)[0]  # as for crops from 100 characters on
+
+
 def test_words_ask_by_a_copy_with_a_slip() -> None:
     words = [nonsense(i).split()[0] for i in range(1200)]
     probe, _ = held(corpus(words))
