@@ -75,7 +75,7 @@ def read_material(
         unmasked = f"strings shorter than `mask_from={settings.mask_from}`" if settings.span_mask else "`span_mask=0`"
         raise ConfigError(
             f"`dropout=0`, `drophead=0` and {unmasked} make the two views of every string equal, so there is nothing "
-            "to learn; give one of them, other `views`, or `allow_equal_views=True`"
+            "to learn; give one of them, `shuffle=True`, other `views`, or `allow_equal_views=True`"
         )
     return Material(found, data, settings, views, make_views, ask(data))
 

@@ -84,7 +84,7 @@ def test_it_holds_the_verdict_the_tables_and_every_plot(page: str) -> None:
     reader = Reader(page)
     assert "gate default: FAILED, 1 of" in reader.text
     assert "int8: cosine_mean 0.98, allowed >= 0.99" in reader.text
-    assert reader.tags.count("table") == 8 + len(TASKS)
+    assert reader.tags.count("table") == 9 + len(TASKS)
     assert reader.tags.count("figure") == reader.tags.count("svg") == len(PLOTS)
     for name in (BASELINE, *VARIANTS):
         assert name in reader.text
