@@ -1,4 +1,4 @@
-"""Measure what a fine-tune gives, cell by cell, and write docs/expect.md's tables and plots.
+"""Measure what a fine-tune gives, cell by cell, and write benchmarks/expect.md's tables and plots.
 
 python -m benchmarks.domains --out domains --only docstrings --only manuals --only wordnet
 python -m benchmarks.expect --domains domains      # --report makes tables and plots alone
@@ -27,7 +27,7 @@ from mirrorkit.errors import ConfigError, MirrorkitError
 from mirrorkit.formats.json_file import read_object
 from mirrorkit.formats.plain import plain
 
-PAGE = files.ROOT / "docs" / "expect.md"
+PAGE = files.ROOT / "benchmarks" / "expect.md"
 RECORD = "expect.json"
 
 
