@@ -1,1 +1,1 @@
-"""What to expect of a fine-tune: bases, corpora, amounts of text and recipes, before and after, as benchmarks/expect.md."""
+"""What to expect of a fine-tune: bases, corpora, amounts of text and recipes, before and after; see expect.md."""

@@ -1,4 +1,4 @@
-"""The record as tables of benchmarks/expect.md: gains by base, corpus and recipe, what hurts, what could not be measured."""
+"""The record as tables of expect.md: gains by base, corpus and recipe, what hurts, what could not be measured."""
 
 from __future__ import annotations
 
