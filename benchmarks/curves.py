@@ -24,7 +24,8 @@ from mirrorkit.errors import ConfigError, MirrorkitError
 from mirrorkit.model.hub import locate_model
 from mirrorkit.training.corpus import Corpus, load_corpus
 from mirrorkit.training.loop import train
-from mirrorkit.training.recipes import AUTO, Recipe, changed, choose
+from mirrorkit.training.recipe import AUTO, Recipe, changed
+from mirrorkit.training.recipes import choose
 
 SHORT = 128  # tokens of a document that development scores look at
 STS_DEV = "stsb-dev"

@@ -36,7 +36,8 @@ from mirrorkit.progress import Silent
 from mirrorkit.training.base import find_base
 from mirrorkit.training.corpus import Corpus, load_corpus
 from mirrorkit.training.loop import train
-from mirrorkit.training.recipes import Changes, choose
+from mirrorkit.training.recipe import Changes
+from mirrorkit.training.recipes import choose
 from mirrorkit.training.teacher_vectors import ask_teachers
 
 RECORD, PAGE = files.RESULTS / "teacher.json", files.ROOT / "docs" / "finetune.md"

@@ -20,7 +20,7 @@ _HOME = {
     # Train, and see what it did.
     "finetune": "mirrorkit.training.finetune",
     "FinetuneResult": "mirrorkit.training.result",
-    "Recipe": "mirrorkit.training.recipes",
+    "Recipe": "mirrorkit.training.recipe",
     "SentenceEncoder": "mirrorkit.model.encoder",
     "Backbone": "mirrorkit.model.own_module",
     "ModuleEncoder": "mirrorkit.model.own_module",
@@ -153,7 +153,7 @@ if TYPE_CHECKING:
     from mirrorkit.runtime.tensorrt.options import Tensorrt as Tensorrt
     from mirrorkit.training.finetune import finetune as finetune
     from mirrorkit.training.loss import nt_xent as nt_xent
-    from mirrorkit.training.recipes import Recipe as Recipe
+    from mirrorkit.training.recipe import Recipe as Recipe
     from mirrorkit.training.result import FinetuneResult as FinetuneResult
     from mirrorkit.verification.against import Agreement as Agreement
     from mirrorkit.verification.against import check_vectors as check_vectors

@@ -13,7 +13,7 @@ from mirrorkit.assets.paths import DOCUMENTS
 from mirrorkit.errors import ConfigError
 from mirrorkit.model.hub import locate_model
 from mirrorkit.training.corpus import load_corpus
-from mirrorkit.training.recipes import Changes
+from mirrorkit.training.recipe import Changes
 
 AS_IS = "as it is"
 SIZES = (500, 2_000, 10_000, 100_000)

@@ -33,7 +33,8 @@ from mirrorkit.training.base import load_base, token_counter
 from mirrorkit.training.blend import weights_of
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.loop import train
-from mirrorkit.training.recipes import Recipe, choose
+from mirrorkit.training.recipe import Recipe
+from mirrorkit.training.recipes import choose
 from mirrorkit.training.watch import TrainStats
 
 SHORT = 96  # tokens of a document that is searched for, in development

@@ -10,7 +10,8 @@ from benchmarks.record import SHARED
 from benchmarks.training.official import Settings
 from mirrorkit.errors import ConfigError
 from mirrorkit.formats.model_folder import Pooling
-from mirrorkit.training.recipes import OFFICIAL, Recipe
+from mirrorkit.training.recipe import Recipe
+from mirrorkit.training.recipes import OFFICIAL
 
 SOURCE = (
     "the README of github.com/cambridgeltl/mirror-bert at 8b6b9de, one figure for each released model, which is of one "

@@ -29,7 +29,8 @@ from mirrorkit.training.blend import blend, hold_out, weights_of
 from mirrorkit.training.corpus import Corpus, load_corpus
 from mirrorkit.training.loop import train
 from mirrorkit.training.probe import Probe, hold_out_probe
-from mirrorkit.training.recipes import Changes, Recipe, choose
+from mirrorkit.training.recipe import Changes, Recipe
+from mirrorkit.training.recipes import choose
 from mirrorkit.training.verdict import Look, judge, look
 
 LONGEST = 128  # tokens of a document that is scored on

@@ -28,7 +28,8 @@ from mirrorkit.training.base import load_base
 from mirrorkit.training.blend import weights_of
 from mirrorkit.training.corpus import Corpus, load_corpus
 from mirrorkit.training.loop import train
-from mirrorkit.training.recipes import Changes, choose
+from mirrorkit.training.recipe import Changes
+from mirrorkit.training.recipes import choose
 
 WORDS = SHARED / "data" / "corpora" / "words_en_10k.txt"
 SIMLEX = SHARED / "data" / "lexical" / "simlex999.tsv"

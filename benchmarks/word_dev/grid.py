@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from benchmarks.word_dev.cells import Cell
-from mirrorkit.training.recipes import Changes
+from mirrorkit.training.recipe import Changes
 
 # The recipe as it was before these cells: spelled out, so that a new `auto` does not change what they are.
 BEFORE: Changes = {

@@ -23,7 +23,8 @@ from mirrorkit.cli.command import (
     settings_of,
 )
 from mirrorkit.terminal.console import live_progress, only_errors, print_json, show, stdout
-from mirrorkit.training.recipes import Changes, Recipe, listing
+from mirrorkit.training.recipe import Changes, Recipe
+from mirrorkit.training.recipes import listing
 
 _CORPUS = "Corpus"
 _DID_IT_HELP = "Did it help? (docs/finetune.md)"

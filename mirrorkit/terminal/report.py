@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mirrorkit.evaluation.sts import StsReport
     from mirrorkit.exporter.result import ExportResult
     from mirrorkit.formats.training_record import MemoryRecord
-    from mirrorkit.training.recipes import Recipe
+    from mirrorkit.training.recipe import Recipe
     from mirrorkit.training.result import FinetuneResult
     from mirrorkit.verification.check import CheckResult
 

@@ -16,7 +16,7 @@ from mirrorkit.training.blend import BlendReport, blend, hold_out, weights_of
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.layers import last_layers
 from mirrorkit.training.lora import adapted
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.watch import TrainStats
 
 require("torch", extra="train")

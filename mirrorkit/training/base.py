@@ -19,7 +19,7 @@ from mirrorkit.model.outside import compare_outside
 from mirrorkit.model.own_module import Backbone, ModuleEncoder, load_again, name_of_module
 from mirrorkit.training.layers import check_layers
 from mirrorkit.training.matryoshka import check_dims
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.view_choice import CountTokens
 
 log = logging.getLogger(__name__)

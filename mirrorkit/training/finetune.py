@@ -35,7 +35,8 @@ from mirrorkit.training.memory import size_of
 from mirrorkit.training.own import OwnLoss, check_loss, name_of
 from mirrorkit.training.probe import Probe, hold_out_probe
 from mirrorkit.training.ranks import joined, launched
-from mirrorkit.training.recipes import AUTO, OWN, Changes, Recipe, check, told_kind
+from mirrorkit.training.recipe import AUTO, Changes, Recipe
+from mirrorkit.training.recipes import OWN, check, told_kind
 from mirrorkit.training.result import FinetuneResult
 from mirrorkit.training.saving import save
 from mirrorkit.training.seeds import over_seeds

@@ -28,7 +28,7 @@ from mirrorkit.training.own import MakeViews, OwnLoss
 from mirrorkit.training.pairs import PairMaker, Pairs
 from mirrorkit.training.passes import Budget, gradients, plan_memory
 from mirrorkit.training.ranks import Ranks, processes_here
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.recompute import recomputing
 from mirrorkit.training.schedule import Schedule
 from mirrorkit.training.teacher import Taught

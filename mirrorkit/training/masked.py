@@ -27,7 +27,7 @@ from mirrorkit.training.base import Base
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.pieces import two_crops
 from mirrorkit.training.ranks import Ranks
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.schedule import rate_factor
 from mirrorkit.training.view_choice import Views
 

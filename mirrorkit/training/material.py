@@ -14,7 +14,8 @@ from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.losses.parts import check_parts
 from mirrorkit.training.masked import check_masked
 from mirrorkit.training.own import MakeViews, OwnLoss, name_of
-from mirrorkit.training.recipes import Changes, Recipe, choose
+from mirrorkit.training.recipe import Changes, Recipe
+from mirrorkit.training.recipes import choose
 from mirrorkit.training.teacher_vectors import Teacher
 from mirrorkit.training.view_choice import Views, about
 

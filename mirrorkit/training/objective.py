@@ -12,7 +12,7 @@ from mirrorkit.training.losses.parts import contrast
 from mirrorkit.training.matryoshka import check_dims, nested
 from mirrorkit.training.own import OwnLoss, own_loss
 from mirrorkit.training.ranks import Ranks
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.teacher import Taught
 
 require("torch", extra="train")

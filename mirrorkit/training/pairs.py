@@ -14,7 +14,7 @@ from mirrorkit.training.duplicates import same_documents
 from mirrorkit.training.large import LARGE
 from mirrorkit.training.own import MakeViews, two_views
 from mirrorkit.training.pieces import two_crops, two_sentences
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.view_choice import Views, settled
 
 

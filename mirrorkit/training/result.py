@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mirrorkit.training.best import DevReport
     from mirrorkit.training.blend import BlendReport
     from mirrorkit.training.corpus import Corpus
-    from mirrorkit.training.recipes import Recipe
+    from mirrorkit.training.recipe import Recipe
     from mirrorkit.training.verdict import Verdict
     from mirrorkit.training.watch import TrainStats
 

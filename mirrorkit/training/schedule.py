@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from mirrorkit.training.order import Order
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 
 _DRAW = 10  # steps that are drawn at once where the clock decides how many there will be
 

@@ -20,7 +20,7 @@ from mirrorkit.text.ragged import Ints
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.own import name_of
 from mirrorkit.training.pairs import neighbours
-from mirrorkit.training.recipes import Changes, Recipe, changed
+from mirrorkit.training.recipe import Changes, Recipe, changed
 from mirrorkit.training.teacher_vectors import Teacher
 from mirrorkit.training.view_choice import Views
 

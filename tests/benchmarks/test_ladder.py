@@ -19,7 +19,7 @@ from benchmarks.ladder.own_views import OWN_VIEWS
 from benchmarks.ladder.rungs import FINAL, RUNGS
 from benchmarks.ladder.table import PAGE, SECTION, difference, rungs_of, section
 from mirrorkit.errors import ConfigError
-from mirrorkit.training.recipes import Recipe, changed
+from mirrorkit.training.recipe import Recipe, changed
 
 
 def cell(name: str, seed: int, steps: dict[str, dict[str, float]]) -> dict[str, Any]:

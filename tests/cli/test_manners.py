@@ -17,7 +17,7 @@ from mirrorkit.cli.command import command
 from mirrorkit.cli.export import LIMITS, TRIM_LIMITS
 from mirrorkit.cli.flags import as_flags
 from mirrorkit.terminal.console import stdout
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 
 VERBS = [
     *("finetune", "recipes", "eval", "export", "check", "bench", "compare", "encode", "similarity", "search", "adapt"),

@@ -28,7 +28,7 @@ from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.own import OwnLoss
 from mirrorkit.training.passes import gradients, plan_passes
 from mirrorkit.training.ranks import Ranks, joined
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 
 TEXTS = [f"{'a ' * (i % 7)}sentence about the number {i}{' and more of it' * (i % 5)}" for i in range(22)]
 BATCHES = [12, 7, 4, 2]  # pairs: even, uneven, and fewer than processes

@@ -20,7 +20,7 @@ from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.training import loop
 from mirrorkit.training.average import AverageReport, SeedsMean
 from mirrorkit.training.corpus import load_corpus
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 
 SENTENCES = list(dict.fromkeys(line.split("\t")[1] for line in GRADED.read_text(encoding="utf-8").splitlines()))[:40]
 SETTINGS: dict[str, Any] = {"batch_size": 8, "steps": 5, "max_length": 24, "device": "cpu", "autocast": "fp32"}

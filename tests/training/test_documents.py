@@ -21,7 +21,7 @@ from mirrorkit.training.corpus import load_corpus
 from mirrorkit.training.duplicates import same_documents
 from mirrorkit.training.loop import tokenise_views, train
 from mirrorkit.training.pairs import PairMaker
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.view_choice import Views
 
 PARAGRAPHS = [" ".join(part.split()) for text in topics.values() for part in re.split(r"\n\s*\n", text)]

@@ -24,7 +24,8 @@ from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.plain import plain
 from mirrorkit.formats.training_record import read_training
 from mirrorkit.model.hub import SHIPPED
-from mirrorkit.training.recipes import Recipe, auto_recipe, choose
+from mirrorkit.training.recipe import Recipe
+from mirrorkit.training.recipes import auto_recipe, choose
 from tests.told import Told
 
 ROWS = [line.split("\t") for line in GRADED.read_text(encoding="utf-8").splitlines()]

@@ -22,7 +22,7 @@ from mirrorkit.errors import ConfigError
 from mirrorkit.training.corpus import load_corpus
 from mirrorkit.training.loop import train
 from mirrorkit.training.lora import adapted
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.watch import Watch
 from tests.training.modules import Letters
 from tests.training.test_checkpoint import Halting, Killed, kill

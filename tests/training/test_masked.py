@@ -20,7 +20,7 @@ from mirrorkit.formats.layout_reader import read_layout
 from mirrorkit.training.corpus import load_corpus
 from mirrorkit.training.masked import SHARE, Head, hide, load_head, warm_up
 from mirrorkit.training.ranks import Ranks
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.watch import Watch
 from tests.training.modules import Bag
 from tests.training.test_checkpoint import Halting, Killed, kill

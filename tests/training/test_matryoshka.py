@@ -29,7 +29,7 @@ from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.own import OwnLoss
 from mirrorkit.training.passes import Passes, gradients, plan_passes
 from mirrorkit.training.ranks import Ranks
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from tests.formats.making import Base, dense
 from tests.training.test_checkpoint import Halting, Killed, kill
 

@@ -24,7 +24,7 @@ from mirrorkit.training.objective import Objective
 from mirrorkit.training.pairs import PairMaker
 from mirrorkit.training.passes import gradients, plan_passes
 from mirrorkit.training.ranks import Ranks
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 
 SENTENCES = list(dict.fromkeys(line.split("\t")[1] for line in GRADED.read_text(encoding="utf-8").splitlines()))[:60]
 TRIPLES = list(zip(SENTENCES[:20], SENTENCES[20:40], SENTENCES[40:], strict=True))

@@ -25,7 +25,7 @@ from mirrorkit.training.own import name_of
 from mirrorkit.training.pairs import PairMaker
 from mirrorkit.training.passes import gradients, plan_passes
 from mirrorkit.training.ranks import Ranks
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.view_choice import Views
 from mirrorkit.training.watch import Watch
 from tests.training.test_checkpoint import Halting, Killed, kill

@@ -12,7 +12,8 @@ import pytest
 from mirrorkit.errors import ConfigError, CorpusError
 from mirrorkit.training.corpus import Corpus, load_corpus
 from mirrorkit.training.pairs import PairMaker, Pairs
-from mirrorkit.training.recipes import Changes, Recipe, choose
+from mirrorkit.training.recipe import Changes, Recipe
+from mirrorkit.training.recipes import choose
 from mirrorkit.training.view_choice import Views, about, crop_tokens, settled
 
 WORDS = [

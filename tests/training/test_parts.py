@@ -16,7 +16,7 @@ from mirrorkit import FinetuneResult, finetune
 from mirrorkit.assets.paths import GRADED
 from mirrorkit.errors import ConfigError
 from mirrorkit.training.duplicates import overlaps
-from mirrorkit.training.recipes import Changes, Recipe
+from mirrorkit.training.recipe import Changes, Recipe
 from mirrorkit.training.watch import Watch
 from tests.training.test_checkpoint import Halting, Killed, kill
 

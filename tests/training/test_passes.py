@@ -23,7 +23,7 @@ from mirrorkit.training.loop import train
 from mirrorkit.training.loss import nt_xent
 from mirrorkit.training.memory import Costs, size_of
 from mirrorkit.training.passes import Passes, gradients, plan_passes
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 
 COSTS = Costs(token=1.0, square=0.0, fixed=0.0, passing=0.0)  # a byte a token: the room is a number of tokens
 

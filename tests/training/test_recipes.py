@@ -13,7 +13,8 @@ from mirrorkit.errors import ConfigError
 from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.plain import plain
 from mirrorkit.training.own import MakeViews
-from mirrorkit.training.recipes import OFFICIAL, Changes, Recipe, choose, listing
+from mirrorkit.training.recipe import Changes, Recipe
+from mirrorkit.training.recipes import OFFICIAL, choose, listing
 
 SENTENCES = ["the cat sat on the mat", "a dog barked at the moon", "it rained"]
 WORDS = ["cat", "ice cream", "as soon as", "a much longer phrase than the others"]

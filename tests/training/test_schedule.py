@@ -6,7 +6,7 @@ import pytest
 
 from mirrorkit.training import schedule as module
 from mirrorkit.training.order import Order
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.schedule import Schedule, rate_factor
 
 

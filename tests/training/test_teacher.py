@@ -26,7 +26,7 @@ from mirrorkit.training.memory import Costs
 from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.passes import gradients, plan_passes
 from mirrorkit.training.ranks import Ranks
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.teacher import Taught, listwise
 from mirrorkit.training.teacher_vectors import Teacher, ask_teachers
 from mirrorkit.training.view_choice import Views

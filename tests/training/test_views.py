@@ -151,7 +151,7 @@ def test_a_shuffled_second_view_is_of_the_same_text(tiny_random: Callable[[str],
     from mirrorkit.model.encoder import SentenceEncoder
     from mirrorkit.training.loop import tokenise_views
     from mirrorkit.training.pairs import Pairs
-    from mirrorkit.training.recipes import Recipe
+    from mirrorkit.training.recipe import Recipe
 
     encoder = SentenceEncoder.load(tiny_random("bert"))
     texts = ["red green blue", "blue red green", "one two three four"]

@@ -10,7 +10,7 @@ from mirrorkit.extras import require
 from mirrorkit.training.loss import nt_xent_logits, ranking_logits
 from mirrorkit.training.losses import negatives
 from mirrorkit.training.own import OwnLoss, name_of
-from mirrorkit.training.recipes import Recipe
+from mirrorkit.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from mirrorkit.training.objective import Batch
