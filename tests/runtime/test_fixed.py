@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 pytest.importorskip("onnx", reason="needs the export extra, to make what is run")
+pytest.importorskip("torch", reason="needs the train extra, to make what is run")
 
 from mirrorkit import Encoder
 from mirrorkit.errors import BundleError, ConfigError
