@@ -66,10 +66,12 @@ class LastMean:
             return
         own = {name: weight.detach().clone() for name, weight in self._weights.items()}
         self.take()
-        yield
-        with torch.no_grad():
-            for name, weight in self._weights.items():
-                weight.copy_(own[name])
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, weight in self._weights.items():
+                    weight.copy_(own[name])
 
 
 class SeedsMean:

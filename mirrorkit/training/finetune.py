@@ -10,9 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mirrorkit.errors import ConfigError
 from mirrorkit.extras import require
-from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.plain import plain
 from mirrorkit.machine.torch_device import autocast_name, pick_autocast, pick_device
 from mirrorkit.model.encoder import SentenceEncoder
@@ -24,25 +22,24 @@ from mirrorkit.text.reading import Reading
 from mirrorkit.training.attempt import Attempt, attempt
 from mirrorkit.training.average import SeedsMean
 from mirrorkit.training.base import bytes_on_disk
+from mirrorkit.training.beforehand import check_call, hold_out, tell
 from mirrorkit.training.best import read_dev
 from mirrorkit.training.checkpoint import open_checkpoint
 from mirrorkit.training.clock import Clock
-from mirrorkit.training.corpus import Corpus, load_corpus
+from mirrorkit.training.corpus import load_corpus
 from mirrorkit.training.exam import Exam, read_exam
 from mirrorkit.training.loop import train
-from mirrorkit.training.material import Material, read_material
+from mirrorkit.training.material import read_material
 from mirrorkit.training.memory import size_of
-from mirrorkit.training.own import OwnLoss, check_loss, name_of
-from mirrorkit.training.probe import Probe, hold_out_probe
+from mirrorkit.training.own import name_of
 from mirrorkit.training.ranks import joined, launched
 from mirrorkit.training.recipe import AUTO, Changes, Recipe
-from mirrorkit.training.recipes import OWN, check, told_kind
+from mirrorkit.training.recipes import OWN, told_kind
 from mirrorkit.training.result import FinetuneResult
 from mirrorkit.training.saving import save
 from mirrorkit.training.seeds import over_seeds
-from mirrorkit.training.teacher import Teachers, as_list, check_teacher
+from mirrorkit.training.teacher import as_list
 from mirrorkit.training.teacher_vectors import ask_teachers, records_of
-from mirrorkit.training.tracker import check_tracker
 from mirrorkit.training.watch import open_step_log
 
 require("torch", extra="train")
@@ -145,7 +142,7 @@ def finetune(
     progress, clock = progress or Silent(), Clock()
     target, steps_file = (None if path is None else local_path(path) for path in (out, log_file))
     keeps = checkpoint_every != 0 or resume
-    _check(
+    check_call(
         recipe,
         changes,
         loss,
@@ -209,8 +206,8 @@ def finetune(
                 ),
             )
             data, settings = read.corpus, read.recipe
-            probe, trained_on = _hold_out(read, seed, verdict)
-            _tell(read)
+            probe, trained_on = hold_out(read, seed, verdict)
+            tell(read)
             checkpoint.begin(
                 {
                     "base": read.base.name,
@@ -287,61 +284,3 @@ def finetune(
             with clock("save"):
                 save(result, draft, read.base)
     return replace(result, seconds=clock.seconds())
-
-
-def _hold_out(read: Material, seed: int, verdict: bool) -> tuple[Probe | str, Corpus]:
-    """Return what the verdict is to be made by, or why there is none, and the strings to train on."""
-    if not verdict:
-        return "it was not asked for", read.corpus
-    probe, rest = hold_out_probe(read.corpus, read.recipe.views, read.recipe.crop_range, seed)
-    if isinstance(probe, str):
-        log.info("no verdict: %s", probe)
-    else:
-        log.info("%d strings are held out for the verdict", probe.held_out)
-    return probe, rest
-
-
-def _check(
-    recipe: str | Recipe,
-    changes: Changes,
-    loss: OwnLoss | None,
-    teacher: Teachers,
-    tracker: str | None,
-    seeds: int,
-    average: bool,
-    every: int,
-    target: Path | None,
-    corpus: object,
-    *,
-    keeps: bool,
-    dev: bool,
-) -> None:
-    check(recipe, changes)
-    check_loss(loss)
-    check_teacher(teacher, recipe, changes, loss)
-    check_tracker(tracker)
-    if seeds < 1:
-        raise ConfigError(f"seeds {seeds}: must be at least 1")
-    if average and seeds == 1:
-        raise ConfigError("`average` is of the weights of several seeds: give `seeds=3`, or two")
-    if every < 0:
-        raise ConfigError(f"checkpoint_every {every}: must be at least 0 steps, which saves none")
-    if keeps and (seeds > 1 or target is None):
-        wanted = "an `out`, beside which it is saved" if target is None else "one seed alone, `seeds=1`"
-        raise ConfigError(f"`checkpoint_every` and `resume` need {wanted}")
-    if keeps and dev:
-        raise ConfigError("`dev` keeps its best weights in memory: give it without `checkpoint_every` and `resume`")
-    if isinstance(corpus, str) and corpus == "-" and launched()[1] > 1:
-        raise ConfigError("several processes cannot share standard input; give the corpus as a file")
-
-
-def _tell(read: Material) -> None:
-    settings, strings = read.recipe, len(read.corpus)
-    log.info("views %s; training strings are cut to %d tokens", read.views, settings.max_length)
-    if strings < settings.batch_size:
-        log.warning("%d strings, fewer than one batch of %d: the batch shrinks", strings, settings.batch_size)
-    if settings.pooling == Pooling.MEAN_PADDED:
-        log.warning(
-            "mean-padded pooling averages over padding, as the official code does: slow, and only for reproducing it; "
-            "no other library loads it: give `pooling=mean` for a model that others can use"
-        )
