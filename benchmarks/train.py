@@ -1,5 +1,6 @@
-"""Race our trainer against the official Mirror-BERT procedure: same machine, model, corpus and hyper-parameters.
+"""Race our trainer against the official Mirror-BERT procedure and sentence-transformers: same machine, model, corpus.
 
+bash benchmarks/peers/setup trainer                         # once: sentence-transformers with its trainer
 python -m benchmarks.train                                  # pairs per second over a few steps
 python -m benchmarks.train --whole-run                      # seconds of the whole command, with load and save
 python -m benchmarks.train --device cuda --random bert-base # the whole command, random weights of that shape
@@ -28,6 +29,8 @@ from benchmarks.training import report as tables
 from benchmarks.training.runs import (
     DEFAULT_BASE,
     DEFAULT_CORPUS,
+    PEER_PYTHON,
+    PEERS,
     SHAPES,
     draw_sample,
     find_base,
@@ -88,9 +91,16 @@ def check(args: argparse.Namespace) -> list[str]:
     for name, lowest in least.items():
         if getattr(args, name) < lowest:
             raise ConfigError(f"{name} {getattr(args, name)}: must be at least {lowest}")
-    variants = [name.strip() for name in (args.variants or ",".join(PRECISIONS)).split(",")]
-    if unknown := set(variants) - set(PRECISIONS):
-        raise ConfigError(f"variant {sorted(unknown)[0]!r}: must be of {', '.join(PRECISIONS)}")
+    only_ours = args.whole_run or args.random is not None or args.device != "cpu"
+    known = [*PRECISIONS, *([] if only_ours else PEERS)]
+    variants = [name.strip() for name in (args.variants or ",".join(known)).split(",")]
+    if unknown := set(variants) - set(known):
+        raise ConfigError(f"variant {sorted(unknown)[0]!r}: must be of {', '.join(known)}")
+    if (peers := set(variants) & set(PEERS)) and not PEER_PYTHON.exists():
+        if args.variants:
+            raise ConfigError(f"variant {sorted(peers)[0]!r}: run `bash benchmarks/peers/setup trainer` first")
+        print("sentence-transformers' trainer is left out: bash benchmarks/peers/setup trainer", file=sys.stderr)
+        variants = [name for name in variants if name not in peers]
     return list(dict.fromkeys(variants))
 
 

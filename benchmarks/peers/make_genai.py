@@ -16,7 +16,7 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.exporters import OpenVINOConfig, OpenVINOExporter
 
 source, out = (Path(argument) for argument in sys.argv[1:])
-model = AutoModel.from_pretrained(source).eval()
+model = AutoModel.from_pretrained(source, add_pooling_layer=False).eval()  # GenAI wants one output
 ids = torch.randint(1000, 2000, (3, 11))
 inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
 OpenVINOExporter().export(model, inputs, OpenVINOConfig(dynamic=True)).save_pretrained(out)

@@ -98,7 +98,7 @@ def _heading(record: Figures) -> str:
 
 
 def _plot(record: Figures) -> str:
-    what = "STS quality against throughput and latency, with the Pareto fronts"
+    what = "Throughput, latency and STS points of every contestant"
     return f"![{what}](results/{record_stem(record)}.png)" if record["scores"] else ""
 
 

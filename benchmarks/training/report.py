@@ -9,9 +9,12 @@ from typing import Any
 
 from benchmarks.record import Figures, read_json, slug, table, write_json
 
+# Whom every variant is held against, and under which name that ratio is kept.
+RIVALS = {"official": "ratio", "sentence-transformers-bf16": "ratio_peer"}
+
 
 def summarise(runs: Mapping[str, Sequence[Figures]], speed: str) -> dict[str, dict[str, float]]:
-    """Return median and best of every variant, and how many times faster than `official` it was, round by round.
+    """Return median and best of every variant, and how many times faster than each of RIVALS it was, round by round.
 
     `speed` names the figure that compares: pairs_per_second, or command_seconds, of which less is better.
     """
@@ -24,10 +27,11 @@ def summarise(runs: Mapping[str, Sequence[Figures]], speed: str) -> dict[str, di
             known = [run[memory] for run in figures if run[memory] is not None]
             if known:
                 row[memory] = max(known)
-        if variant != "official" and "official" in runs:
-            pairs = zip(values, (run[speed] for run in runs["official"]), strict=True)
-            ratios = [theirs / ours if seconds else ours / theirs for ours, theirs in pairs]
-            row |= {"ratio": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios)}
+        for rival, name in RIVALS.items():
+            if variant != rival and rival in runs:
+                pairs = zip(values, (run[speed] for run in runs[rival]), strict=True)
+                ratios = [theirs / ours if seconds else ours / theirs for ours, theirs in pairs]
+                row |= {name: statistics.median(ratios), f"{name}_low": min(ratios), f"{name}_high": max(ratios)}
         summary[variant] = row
     return summary
 
@@ -67,6 +71,7 @@ def _heading(record: Figures, what: str) -> str:
 
 
 def _steps_table(record: Figures) -> str:
+    peer = any("ratio_peer" in row for row in record["summary"].values())
     steps = f"{record['steps']} steps after {record['warmup_steps']} of warm-up"
     rows = [
         [
@@ -75,11 +80,13 @@ def _steps_table(record: Figures) -> str:
             f"{row['median']:.1f}",
             f"{row['best']:.1f}",
             _ratio(row),
+            *([_ratio(row, "ratio_peer")] if peer else []),
             *_memory(row),
         ]
         for variant, row in record["summary"].items()
     ]
     columns = ["variant", "precision", "pairs/s, median", "best", "times official (lowest–highest)"]
+    columns += ["times sentence-transformers in bf16"] if peer else []
     return f"{_heading(record, f'pairs per second over {steps}')}\n\n{table([*columns, *_MEMORY], rows)}"
 
 
@@ -113,5 +120,7 @@ def _memory(row: Figures) -> list[str]:
     ]
 
 
-def _ratio(row: Figures) -> str:
-    return f"**{row['ratio']:.2f}** ({row['ratio_low']:.2f}–{row['ratio_high']:.2f})" if "ratio" in row else "–"
+def _ratio(row: Figures, name: str = "ratio") -> str:
+    if name not in row:
+        return "–"
+    return f"**{row[name]:.2f}** ({row[f'{name}_low']:.2f}–{row[f'{name}_high']:.2f})"

@@ -17,6 +17,7 @@ from benchmarks.processes import Run, environment, run_json
 from benchmarks.training.worker import Job
 from mirrorkit.assets.documents import document_sentences
 from mirrorkit.errors import ConfigError
+from mirrorkit.formats.layout_reader import read_layout
 from mirrorkit.model.backbone import QuietTransformers
 from mirrorkit.model.hub import locate_model
 from mirrorkit.training.corpus import load_corpus
@@ -34,6 +35,8 @@ WHOLE = {  # variant of ours -> recipe and precision of its command
     "ours": ("sentence-bert", "auto"),
     "ours-auto": ("auto", "auto"),
 }
+PEERS = ("sentence-transformers-fp32", "sentence-transformers-bf16")
+PEER, PEER_PYTHON = Path(__file__).with_name("peer.py"), files.ROOT / ".venv-trainer" / "bin" / "python"
 OFFICIAL_EVALUATION = 64  # tokens that the official evaluation pads every sentence to
 
 
@@ -86,7 +89,7 @@ def run_process(command: Sequence[str], what: str, threads: int) -> Run:
 
 
 def run_steps(variant: str, base: str, sample: Path, args: argparse.Namespace) -> Run:
-    """Time a few steps of one variant."""
+    """Time a few steps of one variant; a peer's in its own environment."""
     names = ("steps", "warmup_steps", "batch_size", "max_length", "pooling", "device", "threads", "seed")
     job = Job(
         variant=variant,
@@ -95,6 +98,10 @@ def run_steps(variant: str, base: str, sample: Path, args: argparse.Namespace) -
         loader_workers=args.loader_workers,
         **{name: getattr(args, name) for name in names},
     )
+    if variant in PEERS:
+        # By the folder of the weights, which is what that library is given.
+        given = json.dumps(asdict(job) | {"base": str(read_layout(Path(base)).weights)})
+        return run_json([str(PEER_PYTHON), str(PEER), given], variant, environment(args.threads))
     return run_process(["-m", "benchmarks.training.worker", json.dumps(asdict(job))], variant, args.threads)
 
 

@@ -48,9 +48,19 @@ def test_a_sample_of_pairs_is_even_and_the_shipped_set_stands_in(tmp_path: Path)
     assert [data.name for data in quality.read_sets(None, tmp_path / "nothing")] == ["graded"]
 
 
-def test_the_front_holds_whom_no_other_beats() -> None:
-    found = [peers_plot.Point(name, cost, score) for name, cost, score in (
-        ("slow", 1, 0.0), ("good", 3, 0.0), ("worse", 2, -1.0), ("fast", 9, -2.0), ("late", 8, -2.0),
-    )]  # fmt: skip
-    assert [p.name for p in peers_plot.front(found, more_is_better=True)] == ["good", "fast"]
-    assert [p.name for p in peers_plot.front(found, more_is_better=False)] == ["slow"]
+def test_rows_are_of_whom_was_timed_and_scored_and_the_fastest_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = {
+        "slow": [2.0, 1.0, 3.0],
+        "sentence-transformers torch": [4.0, 5.0, 6.0],
+        "mirrorkit int8": [9.0, 8.0, 7.0],
+    }
+    monkeypatch.setattr(peers_plot, "speeds", lambda _, name: measured[name])
+    monkeypatch.setattr(peers_plot, "latencies", lambda *_: [1.0])
+    scores = {"slow": 71.0, "sentence-transformers torch": 72.0, "mirrorkit int8": 71.75}
+    record = {"runs": [*measured, "not scored"], "scores": {name: {"average": score} for name, score in scores.items()}}
+    found = [(row.name, row.score, row.ours) for row in peers_plot.rows(record)]
+    assert found == [
+        ("mirrorkit int8", -0.25, True),
+        ("sentence-transformers torch", 0.0, False),
+        ("slow", -1.0, False),
+    ]

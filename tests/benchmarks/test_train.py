@@ -176,6 +176,30 @@ def test_ratios_are_those_within_a_round() -> None:
     assert report.summarise(runs, "command_seconds")["ours"]["best"] == pytest.approx(1 / 60)
 
 
+def test_ratios_to_another_trainer_stand_beside_those_to_the_official_procedure() -> None:
+    speeds = {"official": [10, 20], "sentence-transformers-bf16": [20, 50], "ours": [80, 100]}
+    runs = {
+        v: [{"pairs_per_second": s, "peak_memory_bytes": 5, "peak_device_memory_bytes": None} for s in speeds[v]]
+        for v in speeds
+    }
+    summary = report.summarise(runs, "pairs_per_second")
+    assert [summary["ours"][key] for key in ("ratio_peer_low", "ratio_peer", "ratio_peer_high")] == [2, 3, 4]
+    assert "ratio_peer" not in summary["sentence-transformers-bf16"]
+    assert summary["sentence-transformers-bf16"]["ratio"] == pytest.approx(2.25)
+
+
+def test_another_trainer_that_is_not_set_up_is_left_out_aloud_or_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench, "PEER_PYTHON", Path("/nowhere/python"))
+    asked = bench.build_parser().parse_args([])
+    assert bench.check(asked) == list(PRECISIONS)
+    assert "setup trainer" in capsys.readouterr().err
+    asked = bench.build_parser().parse_args(["--variants", "ours,sentence-transformers-bf16"])
+    with pytest.raises(ConfigError, match="setup trainer"):
+        bench.check(asked)
+
+
 def test_only_what_is_between_the_markers_changes(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(EMPTY, encoding="utf-8")
@@ -210,6 +234,7 @@ def test_what_is_not_there_is_replaced_aloud(
     ("options", "said"),
     [
         (["--variants", "official,theirs"], "variant 'theirs'"),
+        (["--variants", "ours,sentence-transformers-fp32", "--whole-run"], "variant 'sentence-transformers-fp32'"),
         (["--rounds", "0"], "rounds 0: must be at least 1"),
         (["--base", "/nowhere/at/all"], "/nowhere/at/all: no such folder"),
         (["--corpus", "/nowhere.txt"], "/nowhere.txt"),
@@ -250,7 +275,7 @@ def test_the_benchmark_in_fresh_processes(
 ) -> None:
     readme, results = tmp_path / "README.md", tmp_path / "results"
     readme.write_text(EMPTY, encoding="utf-8")
-    small = ["--rounds", "1", "--batch-size", "8", "--threads", "1"]
+    small = ["--rounds", "1", "--batch-size", "8", "--threads", "1", "--variants", ",".join(PRECISIONS)]
     where = ["--base", "tiny", "--corpus", str(corpus), "--results", str(results), "--readme", str(readme)]
     assert bench.main([*where, *small, *options]) == 0, capsys.readouterr().err
     (file,) = results.iterdir()
