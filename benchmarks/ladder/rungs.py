@@ -133,7 +133,7 @@ OWN += _each(
     search=False,
 )
 
-_BEST: dict[str, Any] = {"shuffle": True, "learning_rate": 2e-4, "average_last": 0.5, "span_mask": 0}
+_BEST: dict[str, Any] = {"shuffle": 1.0, "learning_rate": 2e-4, "average_last": 0.5, "span_mask": 0}
 SHUFFLED = _each(
     "sentences shuffled:",
     "sentences",
@@ -155,10 +155,10 @@ SHUFFLED += _each(
     "docs:",
     "docstrings",
     {
-        "crop 30,250, shuffled": _CROP | {"shuffle": True},
+        "crop 30,250, shuffled": _CROP | {"shuffle": 1.0},
         "crop 30,250, rate 4e-4, last 0.5": _CROP | {"learning_rate": 4e-4, "average_last": 0.5},
         "crop 30,250, shuffled, rate 4e-4, last 0.5": _CROP
-        | {"shuffle": True, "learning_rate": 4e-4, "average_last": 0.5},
+        | {"shuffle": 1.0, "learning_rate": 4e-4, "average_last": 0.5},
         "crop 30,120, 60 steps": {"crop": "30,120", "steps": 60},
     },
 )
@@ -183,13 +183,23 @@ TOGETHER = _each(
     },
     search=False,
 )
+# Each second view is either shuffled or masked.
+TOGETHER += [
+    Rung(
+        f"sentences together: {name}",
+        "sentences",
+        _BEST | {"decoupled": True, "span_mask": 10, "shuffle": share},
+        search=False,
+    )
+    for name, share in (("half shuffled, half masked", 0.5), ("0.3 shuffled", 0.3), ("0.7 shuffled", 0.7))
+]
 TOGETHER += _each(
     "docs:",
     "docstrings",
     {
         "crop 30,250, decoupled": _CROP | {"decoupled": True},
         "crop 30,250, hard negatives 0.5": _CROP | {"hard_negatives": 0.5},
-        "crop 30,250, shuffled, decoupled": _CROP | {"shuffle": True, "decoupled": True},
+        "crop 30,250, shuffled, decoupled": _CROP | {"shuffle": 1.0, "decoupled": True},
         "crop 30,250, decoupled, rate 4e-4, last 0.5": _CROP
         | {"decoupled": True, "learning_rate": 4e-4, "average_last": 0.5},
     },
@@ -220,6 +230,7 @@ FINAL = [
         Rung(f"{name}: auto as it is", corpus, search=search, now=True),
     )
 ]
+FINAL += [Rung("sentences: all shuffled", "sentences", _BEST | {"decoupled": True}, search=False)]
 FINAL += [
     Rung("docs: auto as it was", "docstrings", base="all-MiniLM-L6-v2"),
     Rung("docs: auto as it is", "docstrings", base="all-MiniLM-L6-v2", now=True),

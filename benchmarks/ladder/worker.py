@@ -112,7 +112,7 @@ class Curve:
 def before(rung: Rung, *, gently: bool) -> dict[str, Any]:
     """Return what `auto` took before the ladder was climbed, so that a rung stays what it was."""
     crops = rung.changes.get("views") == "crop" or any(name in rung.corpus for name in ("docstrings", "manuals"))
-    found: dict[str, Any] = {"shuffle": False, "decoupled": False, "average_last": 0.0, "crop": "100,250"}
+    found: dict[str, Any] = {"shuffle": 0.0, "decoupled": False, "average_last": 0.0, "crop": "100,250"}
     if not gently:
         found["learning_rate"] = 2e-4 if crops else 1e-4
     return found if crops or rung.views else found | {"span_mask": 10}

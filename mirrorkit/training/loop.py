@@ -33,7 +33,7 @@ from mirrorkit.training.recompute import recomputing
 from mirrorkit.training.schedule import Schedule
 from mirrorkit.training.teacher import Taught
 from mirrorkit.training.teacher_vectors import Teacher
-from mirrorkit.training.views import mask_pieces, mask_spans, shuffle_words
+from mirrorkit.training.views import mask_pieces, mask_spans, shuffle_words, which_are_shuffled
 from mirrorkit.training.watch import StepLog, TrainStats, Watch
 
 require("torch", extra="train")
@@ -240,8 +240,7 @@ def tokenise_views(
     as an uncased tokenizer makes of "May" and "may"; None says that no string occurs twice.
     """
     first = encoder.tokenize(pairs.first, recipe.max_length)
-    other = shuffle_words(pairs.second, rng) if recipe.shuffle else pairs.second
-    second = masked(encoder, other, recipe, rng, like=(pairs.first, first))
+    second = second_views(encoder, pairs.second, recipe, rng, like=(pairs.first, first))
     others = [] if pairs.negatives is None else [encoder.tokenize(pairs.negatives, recipe.max_length)]
     views = joined([first, second, *others])
     if pairs.groups is not None:
@@ -255,19 +254,26 @@ def tokenise_views(
     return views, labels if len(numbers) < distinct else None
 
 
-def masked(
+def second_views(
     encoder: SentenceEncoder,
     texts: list[str],
     recipe: Recipe,
     rng: np.random.Generator,
     like: tuple[list[str], RaggedIds] | None = None,
 ) -> RaggedIds:
-    """Return the ids of texts in which a span is hidden; `like` are texts whose ids are known, should they be these."""
+    """Return the ids of texts of which a share have their words in another order and the others a hidden span.
+
+    `like` are texts whose ids are known, should they be these.
+    """
     mask_token = encoder.tokenizer.mask_token
     if recipe.span_mask and mask_token is None:
         raise ConfigError("this tokenizer has no mask token; use `span_mask=0`")
-    hidden = mask_spans(texts, width=recipe.span_mask, shortest=recipe.mask_from, mask_token=mask_token, rng=rng)
-    ids = like[1] if like and hidden == like[0] else encoder.tokenize(hidden, recipe.max_length)
+    moved = which_are_shuffled(texts, recipe.shuffle, rng)
+    kept = [text for text, other in zip(texts, moved, strict=True) if not other]
+    hidden = iter(mask_spans(kept, width=recipe.span_mask, shortest=recipe.mask_from, mask_token=mask_token, rng=rng))
+    orders = iter(shuffle_words([text for text, other in zip(texts, moved, strict=True) if other], rng))
+    changed = [next(orders if other else hidden) for other in moved]
+    ids = like[1] if like and changed == like[0] else encoder.tokenize(changed, recipe.max_length)
     return mask_pieces(
         ids,
         texts,

@@ -18,6 +18,7 @@ from mirrorkit.training.recipe import Changes, Recipe
 from mirrorkit.training.recipes import choose
 from mirrorkit.training.teacher_vectors import Teacher
 from mirrorkit.training.view_choice import Views, about
+from mirrorkit.training.views import has_an_order
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,14 @@ def read_material(
         unmasked = f"strings shorter than `mask_from={settings.mask_from}`" if settings.span_mask else "`span_mask=0`"
         raise ConfigError(
             f"`dropout=0`, `drophead=0` and {unmasked} make the two views of every string equal, so there is nothing "
-            "to learn; give one of them, `shuffle=True`, other `views`, or `allow_equal_views=True`"
+            "to learn; give one of them, `shuffle=0.5`, other `views`, or `allow_equal_views=True`"
         )
     return Material(found, data, settings, views, make_views, ask(data))
 
 
 def _all_equal(settings: Recipe, texts: Sequence[str]) -> bool:
     """Tell whether neither dropout, a mask nor another order makes a second view differ from the first."""
-    if settings.dropout or settings.drophead or (settings.shuffle and any(" " in text for text in texts)):
+    if settings.dropout or settings.drophead or (settings.shuffle and any(map(has_an_order, texts))):
         return False
     shortest = max(settings.mask_from, settings.span_mask + 1)
     long = (len(text) * (DENSITY if is_unspaced(text) else 1) >= shortest for text in texts)

@@ -65,7 +65,7 @@ class Recipe:
     drophead: float = _setting(0.0, "Probability that an attention head is silenced.")
     span_mask: int = _setting(5, "Characters hidden in the second view of a string; 0 for none.")
     mask_from: int = _setting(30, "Characters; shorter strings are not masked.")
-    shuffle: bool = _setting(False, "Put the words of the second view into another order.")
+    shuffle: float = _setting(0.0, "Share of second views with their words in another order, in place of the mask.")
     # Parts of the loss, all off.
     duplicate_overlap: float = _part(
         0.0, "Texts that share more of their runs of four characters are no negatives either."
@@ -110,6 +110,7 @@ class Recipe:
             _require(0 < getattr(self, name) < math.inf, name, getattr(self, name), "above 0 and finite")
         for name in ("dropout", "drophead", "warmup", "duplicate_overlap", "average_last"):
             _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "at least 0 and below 1")
+        _require(0 <= self.shuffle <= 1, "shuffle", self.shuffle, "from 0 to 1")
         parts = [field.name for field in dataclasses.fields(self) if "part" in field.metadata]
         for name in ("weight_decay", "span_mask", "mask_from", "seconds", "teacher_weight", *parts):
             _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "at least 0 and finite")
@@ -157,7 +158,7 @@ class Changes(TypedDict, total=False):
     drophead: float | None
     span_mask: int | None
     mask_from: int | None
-    shuffle: bool | None
+    shuffle: float | None
     duplicate_overlap: float | None
     hard_negatives: float | None
     decoupled: bool | None

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from mirrorkit.errors import ConfigError
 from mirrorkit.formats.model_folder import Pooling
-from mirrorkit.text.scripts import is_unspaced
 from mirrorkit.training.recipe import AUTO, Changes, Recipe, changed
 from mirrorkit.training.text_kind import TextKind, kind_of
 from mirrorkit.training.view_choice import CountTokens, Views, crop_tokens, is_mixed, settled
@@ -18,7 +17,6 @@ _PAIRS = 2_000  # that `auto` trains on, drawn from what there is; see auto_reci
 _WORD_PAIRS = 20_000  # at most, where the strings are words; twice the 10,000 words of the official recipe
 _CROP = "30,250"  # of documents, where there are no shorter strings beside them
 _SHORTEST = 16  # tokens that a crop is cut to, at the least
-_SAMPLE = 1_000  # strings that tell how a corpus is written
 _SMALL = 512  # dimensions of the widest model that is trained at a larger rate
 
 
@@ -83,7 +81,7 @@ def choose(
                 tokens = crop_tokens(changed(plain, {"crop": changes.get("crop")}).crop_range, texts, count_tokens)
                 plain = dataclasses.replace(plain, max_length=max(tokens, _SHORTEST))
         elif views is Views.IDENTITY and not pairs and not words and own_pooling is None and width <= _SMALL:
-            plain = for_identity(plain, texts, changes, own_loss=own_loss)
+            plain = for_identity(plain, changes, own_loss=own_loss)
         asked = changed(plain, changes)
         if not asked.seconds and changes.get("steps") is None and changes.get("epochs") is None:
             asked = dataclasses.replace(asked, steps=_steps(asked, len(texts)))
@@ -119,23 +117,19 @@ def for_crops(recipe: Recipe, width: int, *, gently: bool, mixed: bool) -> Recip
     )
 
 
-def for_identity(recipe: Recipe, texts: Sequence[str], changes: Changes, *, own_loss: bool) -> Recipe:
+def for_identity(recipe: Recipe, changes: Changes, *, own_loss: bool) -> Recipe:
     """Return the recipe of `auto` for sentences that are their own second view, for a masked LM up to 512 wide.
 
     Chosen on stsb-dev, sts16 and the shipped graded pairs with a model of 384 and sentences_10k.txt, in ten steps of
-    200 (benchmarks/ladder.md): the words of the second view in another order, in place of the mask; the positive left
-    out of the denominator; twice the rate, whose noise the mean of the weights of the last five steps takes away. Each
-    of the three gains alone. Texts without blanks keep the mask, LoRA has no mean of weights, and a loss of the user's
-    own has its own denominator.
+    200 (benchmarks/ladder.md): the words of half of the second views in another order, in place of the mask; the
+    positive left out of the denominator; twice the rate, whose noise the mean of the weights of the last five steps
+    takes away. Each of the three gains alone. LoRA has no mean of weights, and a loss of the user's own has its own
+    denominator.
     """
-    sample = texts[:: max(1, len(texts) // _SAMPLE)]
-    unspaced = 2 * sum(map(is_unspaced, sample)) > len(sample)
-    shuffle = not unspaced and changes.get("shuffle") is not False
     return dataclasses.replace(
         recipe,
         learning_rate=2 * recipe.learning_rate,
-        shuffle=shuffle,
-        span_mask=0 if shuffle else recipe.span_mask,
+        shuffle=0.5,
         decoupled=not own_loss,
         average_last=0.0 if changes.get("lora") else 0.5,
     )

@@ -45,6 +45,22 @@ def shuffle_words(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
     return [" ".join(own[i] for i in rng.permutation(len(own)).tolist()) for own in words]
 
 
+def has_an_order(text: str) -> bool:
+    """Tell whether there are words to be put into another order: several, with blanks between them."""
+    return " " in text.strip() and not is_unspaced(text)
+
+
+def which_are_shuffled(texts: Sequence[str], share: float, rng: np.random.Generator) -> list[bool]:
+    """Draw which texts are to have their words in another order, a share of those that can.
+
+    Without a share nothing is drawn from `rng`.
+    """
+    if not share:
+        return [False] * len(texts)
+    drawn = (rng.random(len(texts)) < share).tolist()
+    return [hit and has_an_order(text) for hit, text in zip(drawn, texts, strict=True)]
+
+
 def mask_pieces(
     ids: RaggedIds,
     texts: Sequence[str],

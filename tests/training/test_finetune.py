@@ -243,7 +243,7 @@ def test_words_get_the_word_recipe() -> None:
         result = finetune("tiny", texts, device="cpu", batch_size=32, autocast="fp32")
         steps = 0 if texts is words else round(2000 / 32)  # sentences: of 2,000 pairs, whatever the corpus has
         assert result.recipe == choose("auto", width=256, texts=texts, changes={"batch_size": 32})
-        assert (result.recipe.steps, result.recipe.shuffle) == (steps, texts is not words)
+        assert (result.recipe.steps, result.recipe.shuffle) == (steps, 0.0 if texts is words else 0.5)
         assert result.stats.steps == (steps or result.recipe.epochs * round(len(texts) / 32))
     assert auto_recipe(256, None, words=True) != auto_recipe(256, None, words=False)
 

@@ -18,7 +18,7 @@ from mirrorkit.formats.layout_writer import write_layout
 from mirrorkit.formats.model_folder import DropoutLayer, ModelLayout, NormalizeLayer, Pooling, PoolingLayer
 
 LONG = ["A man is playing a guitar on a stage.", "The stock market fell sharply on Monday.", "It rains in the hills."]
-QUIET: dict[str, Any] = {"dropout": 0.0, "span_mask": 0, "shuffle": False, "steps": 1, "device": "cpu"}
+QUIET: dict[str, Any] = {"dropout": 0.0, "span_mask": 0, "shuffle": 0.0, "steps": 1, "device": "cpu"}
 QUIET |= {"autocast": "fp32"}
 
 
@@ -37,7 +37,7 @@ def test_equal_views_are_refused_with_the_parameters_that_make_them_so(tmp_path:
         {"dropout": 0.1},
         {"drophead": 0.1},
         {"span_mask": 5},
-        {"shuffle": True},
+        {"shuffle": 1.0},
         {"views": "crop", "crop": "5,25"},
         {"views": "adjacent"},
     ],

@@ -34,7 +34,7 @@ SENTENCES = list(dict.fromkeys(line.split("\t")[1] for line in GRADED.read_text(
 SETTINGS: dict[str, Any] = {"batch_size": 8, "steps": 7, "max_length": 24, "device": "cpu", "autocast": "fp32"}
 # What `auto` has for identity views alone, taken away.
 PLAIN: dict[str, Any] = {
-    "shuffle": False,
+    "shuffle": 0.0,
     "span_mask": 0,
     "decoupled": False,
     "average_last": 0.0,

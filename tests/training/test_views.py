@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mirrorkit.text.ragged import RaggedIds
-from mirrorkit.training.views import mask_pieces, mask_spans, shuffle_words
+from mirrorkit.text.scripts import is_unspaced
+from mirrorkit.training.views import mask_pieces, mask_spans, shuffle_words, which_are_shuffled
 
 
 def masked(
@@ -156,7 +157,39 @@ def test_a_shuffled_second_view_is_of_the_same_text(tiny_random: Callable[[str],
     encoder = SentenceEncoder.load(tiny_random("bert"))
     texts = ["red green blue", "blue red green", "one two three four"]
     pairs = Pairs(texts, texts, None)
-    views, labels = tokenise_views(encoder, pairs, Recipe(shuffle=True, span_mask=0), np.random.default_rng(1))
-    wanted = shuffle_words(texts, np.random.default_rng(1))
+    views, labels = tokenise_views(encoder, pairs, Recipe(shuffle=1, span_mask=0), np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    assert all(which_are_shuffled(texts, 1, rng))
+    wanted = shuffle_words(texts, rng)
     assert [views[i].tolist() for i in range(6)] == [encoder.tokenize([one], 50)[0].tolist() for one in texts + wanted]
     assert labels is None  # the labels are by the text, not by what its shuffled words happen to be
+
+
+def test_a_share_of_what_has_an_order_is_shuffled() -> None:
+    texts = ["two words", "word", "東京 に行く", " padded ", ""] * 2000
+    found = np.array(which_are_shuffled(texts, 0.3, np.random.default_rng(0))).reshape(2000, 5).mean(axis=0)
+    assert found[0] == pytest.approx(0.3, abs=0.05)  # five standard deviations
+    assert found[1:].tolist() == [0, 0, 0, 0]
+    untouched, drawn = np.random.default_rng(0), np.random.default_rng(0)
+    assert not any(which_are_shuffled(texts, 0, drawn))
+    assert drawn.random() == untouched.random()
+
+
+def test_a_second_view_is_either_shuffled_or_masked(tiny_random: Callable[[str], Path], real_texts: list[str]) -> None:
+    pytest.importorskip("torch", reason="needs the train extra")
+    from mirrorkit.model.encoder import SentenceEncoder
+    from mirrorkit.training.loop import second_views
+    from mirrorkit.training.recipe import Recipe
+
+    encoder = SentenceEncoder.load(tiny_random("bert"))
+    texts = [text for text in real_texts if len(text) > 40 and " " in text and not is_unspaced(text)] * 6
+    found = second_views(encoder, texts, Recipe(shuffle=0.5, span_mask=10), np.random.default_rng(0))
+    mask = encoder.tokenizer.mask_token_id
+    masked_ones = [mask in found[i] for i in range(len(texts))]
+    assert 0.3 < np.mean(masked_ones) < 0.7
+    # Words keep their pieces wherever they stand, so what is not masked has the pieces of the text itself.
+    plain = encoder.tokenize(texts, 50)
+    whole = [i for i, hidden in enumerate(masked_ones) if not hidden and len(plain[i]) < 50]
+    assert all(sorted(found[i].tolist()) == sorted(plain[i].tolist()) for i in whole)
+    moved = [i for i in whole if found[i].tolist() != plain[i].tolist()]
+    assert len(moved) > 0.7 * len(whole) > 10  # of unknown words all orders are alike
