@@ -234,6 +234,8 @@ FINAL += [Rung("sentences: all shuffled", "sentences", _BEST | {"decoupled": Tru
 FINAL += [
     Rung("docs: auto as it was", "docstrings", base="all-MiniLM-L6-v2"),
     Rung("docs: auto as it is", "docstrings", base="all-MiniLM-L6-v2", now=True),
+    Rung("docs: auto as it is, 150 steps", "docstrings", {"steps": 150}, now=True),
+    Rung("docs: auto as it is, 150 steps", "docstrings", {"steps": 150}, base="all-MiniLM-L6-v2", now=True),
 ]
 
 RUNGS: list[Rung] = [

@@ -32,8 +32,9 @@ def ladder_section(results: Path) -> str:
 def section(record: Figures) -> str:
     """Return the tables of a record: one for each base in development, then the last one."""
     parts = [_about(record)]
-    for base in dict.fromkeys(cell["rung"]["base"] for cell in record["cells"].values()):
-        parts += [f"### {base}, development data", _development(record["cells"], base)]
+    cells = record.get("cells", {})  # a record may hold the last table alone
+    for base in dict.fromkeys(cell["rung"]["base"] for cell in cells.values()):
+        parts += [f"### {base}, development data", _development(cells, base)]
     if final := record.get("final"):
         parts += ["### The seven sets and the test documents, once", _final(final)]
     return "\n\n".join(parts)
@@ -113,13 +114,14 @@ def _final(cells: Mapping[str, Any]) -> str:
 
 def _about(record: Figures) -> str:
     hardware, versions = record["hardware"], record["versions"]
-    dates = sorted({cell["date"] for cell in record["cells"].values()})
-    threads = sorted({cell["threads"] for cell in record["cells"].values()})
-    loads = [cell["load_average"] for cell in record["cells"].values() if cell["load_average"] is not None]
+    cells = [*record.get("cells", {}).values(), *record.get("final", {}).values()]
+    dates = sorted({cell["date"] for cell in cells})
+    threads = sorted({cell["threads"] for cell in cells})
+    loads = [cell["load_average"] for cell in cells if cell["load_average"] is not None]
     return (
         f"{hardware['cpu']}, {hardware['cores']} cores, {', '.join(map(str, threads))} thread a cell; load average "
         f"{min(loads):.0f} to {max(loads):.0f}, so seconds are CPU seconds and loaded; "
         f"{', '.join(f'{name} {version}' for name, version in versions.items())}; {' to '.join(dates)}. "
-        f"{len(record['cells'])} cells. Spearman × 100 and MRR@10 × 100; a rung is told as the mean difference to the "
+        f"{len(cells)} cells. Spearman × 100 and MRR@10 × 100; a rung is told as the mean difference to the "
         "one in bold with the same seeds ± its standard deviation."
     )

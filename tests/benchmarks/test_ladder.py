@@ -76,6 +76,8 @@ def test_differences_are_of_the_same_seeds() -> None:
     text = section({**RECORD, "final": last})
     assert "| b | x | 71.00 | – | 71.00 | 9.00 |" in text
     assert "| b | y | – | 59.00 | 59.00 | 80.00 |" in text
+    alone = {name: value for name, value in RECORD.items() if name != "cells"} | {"final": last}
+    assert section(alone).count("\n| b |") == 2
 
 
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
