@@ -73,13 +73,20 @@ def cells(seeds: list[int]) -> Iterator[Cell]:
     """Yield every cell; what only looks has the first seed."""
     plain, first = "sentences_10k", seeds[0]
     yield Cell("choice", "minilm-mlm", plain, first, (10,))
-    for weight, student, teacher in [(1, 0.05, 0.05), (3, 0.05, 0.025), (3, 0.05, 0.05), (10, 0.05, 0.05)]:
-        changes = {"teacher_weight": float(weight), "student_temperature": student, "teacher_temperature": teacher}
+    for weight, student, teacher in [(1, 0.05, 0.05), (2, 0.05, 0.05), (10, 0.05, 0.05), (1, 0.1, 0.1)]:
+        changes = {
+            "learning_rate": 2e-4,
+            "teacher_weight": float(weight),
+            "student_temperature": student,
+            "teacher_temperature": teacher,
+        }
         yield Cell("choice", "minilm-mlm", plain, first, (10,), True, changes)
     for base, steps in (("minilm-mlm", 10), ("tiny", 10), ("minilm-mlm", 46), ("minilm-mlm", 100)):
         for seed in seeds:
             for taught in (True, False):
                 yield Cell("teacher", base, plain, seed, (steps,), taught, {}, True)
+    for seed in seeds:  # what `auto` takes without a teacher
+        yield Cell("teacher", "minilm-mlm", plain, seed, (10,), True, {"learning_rate": 2e-4}, True)
     for corpus in ("docstrings", "plain_en"):
         for base in ("minilm-mlm", "tiny"):
             for steps in (0, 20, 60):
@@ -115,6 +122,7 @@ class Workshop:
             own_pooling=base.own_pooling,
             texts=corpus.texts,
             changes=cast("Changes", {**cell.changes, "steps": cell.marks[-1]}),
+            taught=cell.taught,
             count_tokens=base.count_tokens,
         )
         began = time.process_time()

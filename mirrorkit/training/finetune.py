@@ -203,7 +203,9 @@ def finetune(
                     trust_remote_code=trust_remote_code,
                     progress=progress,
                     keep=leads,
-                ),
+                )
+                if teacher
+                else None,
             )
             data, settings = read.corpus, read.recipe
             probe, trained_on = hold_out(read, seed, verdict)
@@ -211,10 +213,10 @@ def finetune(
             checkpoint.begin(
                 {
                     "base": read.base.name,
+                    "teacher": [one.sha256 for one in records_of(read.teacher)],
                     "recipe": plain(settings),
                     "function for the views": read.make_views and name_of(read.make_views),
                     "function for the loss": loss and name_of(loss),
-                    "teacher": [one.sha256 for one in records_of(read.teacher)],
                     "corpus": [data.sha256, len(data), str(data.unit)],
                     "count of strings": len(trained_on),
                     "seed": seed,

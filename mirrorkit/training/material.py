@@ -41,9 +41,9 @@ def read_material(
     trust_remote_code: bool,
     allow_equal_views: bool = False,
     loss: OwnLoss | None = None,
-    ask: Callable[[Corpus], Teacher | None] = lambda _: None,
+    ask: Callable[[Corpus], Teacher | None] | None = None,
 ) -> Material:
-    """Find the base, `load` the corpus, settle the recipe that fits both and `ask` the teacher about the strings.
+    """Find the base, `load` the corpus, settle the recipe that fits both, `ask` a teacher, if any, about the strings.
 
     Raises ConfigError for a recipe whose two views of a string are always equal, unless they are allowed to be.
     """
@@ -63,6 +63,7 @@ def read_material(
         changes=changes,
         pairs=pairs,
         own_loss=loss is not None,
+        taught=ask is not None,
         count_tokens=found.count_tokens,
     )
     check_parts(settings, loss)
@@ -79,7 +80,7 @@ def read_material(
             f"`dropout=0`, `drophead=0` and {unmasked} make the two views of every string equal, so there is nothing "
             "to learn; give one of them, `shuffle=0.5`, other `views`, or `allow_equal_views=True`"
         )
-    return Material(found, data, settings, views, make_views, ask(data))
+    return Material(found, data, settings, views, make_views, ask(data) if ask else None)
 
 
 def _all_equal(settings: Recipe, texts: Sequence[str]) -> bool:

@@ -72,6 +72,8 @@ def test_auto_changes_the_order_of_words_in_half_of_what_is_its_own_second_view(
     ordered = pick(shuffle=0.0)
     assert (ordered.shuffle, ordered.span_mask) == (0.0, 10)
     assert pick(lora=8).average_last == 0  # which has no mean of weights
+    taught = choose("auto", width=384, texts=SENTENCES, changes={}, taught=True)
+    assert taught == dataclasses.replace(usual, learning_rate=1.5 * usual.learning_rate)
     own_loss = choose("auto", width=384, texts=SENTENCES, changes={}, own_loss=True)
     assert (own_loss.decoupled, own_loss.shuffle) == (False, 0.5)
     known_pairs = choose("auto", width=384, texts=SENTENCES, changes={}, pairs=True)
