@@ -42,7 +42,10 @@ GPU = {  # row -> provider
     "ONNX Runtime TensorRT fp16": "TensorrtExecutionProvider",
 }
 OURS = {f"mirrorkit {name}": name for name in VARIANT_FILES}
-OURS_BY_OPS = "mirrorkit int8-fused by libmirrorkit_ops"
+OURS_BY_OPS = {  # row -> variant that is read, and the engine
+    "mirrorkit int8-fused by libmirrorkit_ops": ("int8-fused", "mirrorkit-ops"),
+    "mirrorkit fp32-fused in bf16 by libmirrorkit_ops": ("fp32-fused", "mirrorkit-ops-bf16"),
+}
 
 ALL = (
     TORCH,
@@ -59,7 +62,7 @@ ALL = (
     FASTEMBED,
     STATIC,
     *OURS,
-    OURS_BY_OPS,
+    *OURS_BY_OPS,
     *OURS_BY_OPENVINO,
     TORCH_GPU,
     *GPU,

@@ -213,21 +213,22 @@ def _add_ours(found: LineUp, sources: Sources, wanted: Callable[[str], bool]) ->
             name, "mirrorkit", sys.executable, str(bundle.folder), VARIANT_FILES[variant], _graph(bundle, variant)
         )
         found.contestants.append(row)
-    if wanted(OURS_BY_OPS):
-        _add_ours_by_ops(found, sources, bundle)
+    for name in filter(wanted, OURS_BY_OPS):
+        _add_ours_by_ops(found, sources, bundle, name)
     if wanted(BARE):
         file = VARIANT_FILES["int8" if "int8" in bundle.variants else "fp32"]
         found.contestants.append(Contestant(BARE, "bare", sys.executable, str(bundle.folder), file, start_only=True))
 
 
-def _add_ours_by_ops(found: LineUp, sources: Sources, bundle: Bundle) -> None:
-    if "int8-fused" not in bundle.variants:
-        found.leave_out([OURS_BY_OPS], "not in the bundle")
+def _add_ours_by_ops(found: LineUp, sources: Sources, bundle: Bundle, name: str) -> None:
+    variant, engine = OURS_BY_OPS[name]
+    if variant not in bundle.variants:
+        found.leave_out([name], "not in the bundle")
     elif sources.ops is None:
-        found.leave_out([OURS_BY_OPS], "not built (export/cpp/ops/README.md; then --ops FILE)")
+        found.leave_out([name], "not built (export/cpp/ops/README.md; then --ops FILE)")
     else:
-        row = Contestant(OURS_BY_OPS, "mirrorkit-ops", sys.executable, str(bundle.folder), str(sources.ops))
-        found.contestants.append(replace(row, artifacts=_graph(bundle, "int8-fused")))
+        row = Contestant(name, engine, sys.executable, str(bundle.folder), str(sources.ops))
+        found.contestants.append(replace(row, artifacts=_graph(bundle, variant)))
 
 
 def _graph(bundle: Bundle, variant: str) -> tuple[Path, ...]:

@@ -36,6 +36,12 @@ def ours_by_ops(path: str, threads: int, library: str) -> Encode:
     return ours(path, threads, "int8-fused")
 
 
+def ours_by_ops_bf16(path: str, threads: int, library: str) -> Encode:
+    """Load a mirrorkit bundle whose fp32 layers libmirrorkit_ops multiplies in bf16."""
+    os.environ["MIRRORKIT_OPS"] = library
+    return ours(path, threads, "ops-bf16")
+
+
 def bare(path: str, threads: int, file: str) -> Encode:
     """Run a graph of ours with nothing around it, text by text: the floor of what a start can cost."""
     import numpy as np
@@ -200,6 +206,7 @@ def onnxruntime_gpu(path: str, threads: int, what: str) -> Encode:
 ENGINES: dict[str, Callable[[str, int, str], Encode]] = {
     "mirrorkit": ours,
     "mirrorkit-ops": ours_by_ops,
+    "mirrorkit-ops-bf16": ours_by_ops_bf16,
     "bare": bare,
     "sentence-transformers": sentence_transformers_torch,
     "sentence-transformers-cuda": sentence_transformers_cuda,

@@ -15,7 +15,12 @@ from mirrorkit.terminal.console import live_progress, print_json, show, stdout
 _RT = "TensorRT"
 ENGINES = ("onnxruntime", "openvino")  # a folder of such a name can be given as ./openvino
 Precision = Annotated[
-    str | None, option(RUN, "Of OpenVINO: fp32, bf16 or int8; default: bf16 where the processor has it, else fp32.")
+    str | None,
+    option(
+        RUN,
+        "Of OpenVINO: fp32, bf16 or int8; default: bf16 where the processor has it, else fp32. Of ONNX Runtime: "
+        "bf16, where MIRRORKIT_OPS names libmirrorkit_ops.",
+    ),
 ]
 _VECTORS = "What the vectors are"
 

@@ -48,6 +48,10 @@ class Encoder:
     `fp32` or `int8`; None is bf16 where the device has it, else fp32. `variant` then says
     `openvino-bf16` and the like, and may be given in place of both. A precision that the device lacks is refused.
 
+    Without OpenVINO `precision="bf16"` has libmirrorkit_ops multiply the layers of `fp32-fused` in bf16, where the
+    environment variable `MIRRORKIT_OPS` names that library and the processor has AMX or AVX-512 for it; `variant` then
+    says `ops-bf16`, and may be given in its place. Where it cannot be, it is refused.
+
     `expect` is the fingerprint that the encoder must have, or its first characters, 8 at least: another model, variant
     or version of it is refused.
 
@@ -116,7 +120,7 @@ class Encoder:
             "verify": verify,
             "tensorrt": tensorrt,
             "engine": engine,
-            "precision": str(how.openvino) if how.openvino else None,
+            "precision": how.precision,
             "expect": expect,
             "adapter": None if adapter is None else local_path(adapter).absolute(),
             "long": long,

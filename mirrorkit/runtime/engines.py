@@ -14,6 +14,7 @@ from mirrorkit.paths import local_path
 from mirrorkit.runtime.encoding import Encoding
 from mirrorkit.runtime.fixed import FixedShapes
 from mirrorkit.runtime.opening import Opened, open_folder, open_for_engine, plain_instead
+from mirrorkit.runtime.ops import BF16, BF16_VARIANT, fused_variant
 from mirrorkit.runtime.ort import check_device
 from mirrorkit.runtime.pooling import PooledOutside
 from mirrorkit.runtime.session import check_threads, open_session
@@ -46,8 +47,14 @@ class How:
     verify: bool
     tensorrt: Tensorrt | None = None
     openvino: Precision | None = None  # where OpenVINO runs it
+    bf16: bool = False  # where libmirrorkit_ops runs its layers in that
     long: str = "cut"  # what becomes of texts of more tokens than the model takes, one of `LONG`
     graphs: bool = False  # small batches in fixed shapes, by CUDA graphs
+
+    @property
+    def precision(self) -> str | None:
+        """What was asked for in place of the variant's own, or OpenVINO chose."""
+        return str(self.openvino) if self.openvino else BF16 if self.bf16 else None
 
     @property
     def chooser(self) -> str:
@@ -69,7 +76,7 @@ def asked(
 ) -> How:
     """Return what the options of an Encoder come to; raises ConfigError for those that exclude one another.
 
-    The variant `openvino-fp32` and the like, as an encoder calls itself, says the engine too.
+    The variant `openvino-fp32` and the like, or `ops-bf16`, as an encoder calls itself, says engine and precision too.
     """
     check_engine(engine)
     if long not in LONG:
@@ -78,8 +85,10 @@ def asked(
     if cuda_graphs and (device != "cuda" or tensorrt is not None or not onnxruntime):
         raise ConfigError("`cuda_graphs=True`: only for ONNX Runtime on a GPU, `device=cuda` without `tensorrt`")
     if onnxruntime:
-        if precision is not None:
-            raise ConfigError(f"precision {precision!r}: only for OpenVINO; for ONNX Runtime the variant decides")
+        cpu = device in (None, "cpu") and tensorrt is None
+        fused = fused_variant(variant, precision, cpu=cpu)
+        if fused is not None:
+            return How(fused, "cpu", threads, verify, bf16=True, long=long)
         return How(
             variant, _device(variant, device, tensorrt), threads, verify, tensorrt, long=long, graphs=cuda_graphs
         )
@@ -117,13 +126,22 @@ def open_encoding(folder: str | Path, how: How) -> Encoding:
         return Encoding(opened, open_bag(opened), how.long)
     options = _provider_options(opened, tensorrt) if tensorrt else None
     try:
-        session = open_session(opened.file, device=how.device, threads=how.threads, tensorrt=options, graphs=how.graphs)
+        session = open_session(
+            opened.file,
+            device=how.device,
+            threads=how.threads,
+            tensorrt=options,
+            bf16=how.bf16,
+            graphs=how.graphs,
+        )
     except BundleError as err:
-        plain = plain_instead(local_path(folder), opened, how.device, verify=how.verify)
+        # A plain graph has no layers for bf16.
+        plain = None if how.bf16 else plain_instead(local_path(folder), opened, how.device, verify=how.verify)
         if plain is None:
             raise
         log.warning("%s; running %s instead of %s", err, plain.variant, opened.variant)
         opened, session = plain, open_session(plain.file, device=how.device, threads=how.threads)
+    opened = replace(opened, variant=BF16_VARIANT if how.bf16 else opened.variant)
     if session.signature.pooled is None and opened.pooling is not None:
         return Encoding(opened, PooledOutside(session, opened.pooling, normalized=False), how.long)
     if how.graphs and session.signature.pooled is not None:

@@ -14,7 +14,7 @@ from mirrorkit.foreign import reason
 from mirrorkit.formats.onnx_paths import check_graph_paths, packed_weights
 from mirrorkit.formats.packed import content, packed_in
 from mirrorkit.machine.cores import default_threads
-from mirrorkit.runtime.ops import rewritten
+from mirrorkit.runtime.ops import no_layer, rewritten
 
 if TYPE_CHECKING:
     from mirrorkit.runtime.tensorrt.provider import ProviderOptions
@@ -57,12 +57,13 @@ def open_for_batches(
     tensorrt: ProviderOptions | None = None,
     *,
     ops: bool = False,
+    bf16: bool = False,
     graphs: bool = False,
 ) -> Any:
     """Return an InferenceSession that is to run many batches of different shapes.
 
-    With `ops` libmirrorkit_ops runs layers on the CPU, where there is that library and it finds any. With `graphs` runs
-    on a GPU are captured as CUDA graphs.
+    With `ops` libmirrorkit_ops runs layers on the CPU, where there is that library and it finds any, and with `bf16`
+    multiplies fp32 ones in that. With `graphs` runs on a GPU are captured as CUDA graphs.
     """
     ort = require("onnxruntime", extra="onnx-gpu" if device == "cuda" else "onnx")
     options = _options(ort, threads)
@@ -70,7 +71,7 @@ def open_for_batches(
     options.enable_mem_pattern = False  # plans memory per shape, and here every batch has another
     if device == "cuda":
         return _gpu_session(ort, file, options, tensorrt, graphs=graphs)
-    return _start(ort, file, options, [CPU], ops=ops)
+    return _start(ort, file, options, [CPU], ops=ops, bf16=bf16)
 
 
 def _options(ort: ModuleType, threads: int) -> Any:
@@ -81,7 +82,15 @@ def _options(ort: ModuleType, threads: int) -> Any:
     return options
 
 
-def _start(ort: ModuleType, source: Path | bytes, options: Any, providers: list[Any], *, ops: bool = False) -> Any:
+def _start(
+    ort: ModuleType,
+    source: Path | bytes,
+    options: Any,
+    providers: list[Any],
+    *,
+    ops: bool = False,
+    bf16: bool = False,
+) -> Any:
     """Make the session. Left to fall back to the CPU, ONNX Runtime would print that on stdout and go on."""
     data = check_graph_paths(source)
     where: str | bytes = source if isinstance(source, bytes) else str(source)
@@ -94,8 +103,10 @@ def _start(ort: ModuleType, source: Path | bytes, options: Any, providers: list[
     layers, folder = None, ""
     apart = data if packed is None else kept
     if ops and apart and isinstance(source, Path):  # a graph with all its weights inside has not been fused
-        layers = rewritten(source, where if isinstance(where, bytes) else None)
+        layers = rewritten(source, where if isinstance(where, bytes) else None, bf16=bf16)
         folder = str(source.parent)
+    if bf16 and layers is None:
+        raise no_layer(source if isinstance(source, Path) else Path())
     try:
         if layers is not None:
             options.register_custom_ops_library(str(layers.library))

@@ -70,18 +70,19 @@ def open_session(
     device: str = "cpu",
     threads: int | None = None,
     tensorrt: ProviderOptions | None = None,
+    bf16: bool = False,
     graphs: bool = False,
 ) -> OnnxSession:
     """Open an ONNX file on `cpu` or `cuda`, with `threads` threads (the physical cores where None), to encode with it.
 
     With `tensorrt` ONNX Runtime's TensorRT provider runs the graph, with `graphs` it may be run by CUDA graphs, which
-    `fixed` does; on the CPU libmirrorkit_ops runs its layers where
-    there is that library, see `ops`. Raises BundleError for a file that is not such a graph, ConfigError for a device,
-    provider or library that cannot be used here.
+    `fixed` does. On the CPU libmirrorkit_ops runs its layers where there is that library, see `ops`; with `bf16` it has
+    to, and multiplies those of an fp32 graph in that. Raises BundleError for a file that is not such a graph,
+    ConfigError for a device, provider or library that cannot be used here.
     """
     check_device(device)
     check_threads(threads)
-    session = OnnxSession(file, device, threads or default_threads(), tensorrt, ops=True, graphs=graphs)
+    session = OnnxSession(file, device, threads or default_threads(), tensorrt, ops=True, bf16=bf16, graphs=graphs)
     session.check_inputs()
     return session
 
@@ -106,6 +107,7 @@ class OnnxSession:
         tensorrt: ProviderOptions | None = None,
         *,
         ops: bool = False,
+        bf16: bool = False,
         graphs: bool = False,
     ) -> None:
         self.file = file
@@ -115,7 +117,7 @@ class OnnxSession:
         self.batch_tokens = CPU_BATCH_TOKENS if device == "cpu" else GPU_BATCH_TOKENS
         self.max_rows = tensorrt.profile.max.batch if tensorrt else None  # in a batch; None: as many as there are
         self._tensorrt = tensorrt
-        self._ops = ops
+        self._ops, self._bf16 = ops, bf16
         self._graphs = graphs
         self._for_callers: OnnxSession | None = None
         self._pid = os.getpid()
@@ -139,6 +141,7 @@ class OnnxSession:
             "threads": self.threads,
             "tensorrt": self._tensorrt,
             "ops": self._ops,
+            "bf16": self._bf16,
             "graphs": self._graphs,
         }
 
@@ -225,7 +228,9 @@ class OnnxSession:
             if self._for_callers is None:
                 # With another file in its place by now, this one has to do: slower, and with the same vectors.
                 same = self._is_the_same()
-                self._for_callers = OnnxSession(self.file, self.device, 1, ops=self._ops) if same else self
+                self._for_callers = (
+                    OnnxSession(self.file, self.device, 1, ops=self._ops, bf16=self._bf16) if same else self
+                )
             return self._for_callers
 
     def _is_the_same(self) -> bool:
@@ -244,7 +249,13 @@ class OnnxSession:
 
     def _open(self) -> Any:
         return open_for_batches(
-            self.file, self.device, self.threads, self._tensorrt, ops=self._ops, graphs=self._graphs
+            self.file,
+            self.device,
+            self.threads,
+            self._tensorrt,
+            ops=self._ops,
+            bf16=self._bf16,
+            graphs=self._graphs,
         )
 
     def _open_in_child(self) -> None:

@@ -56,11 +56,13 @@ def layer(seed: int = 0, *, factors: bool = True, hidden: int = HIDDEN, inner: i
     return found
 
 
-def opened(library: Path, constants: dict[str, Array], *, threads: int = 1, heads: int = HEADS) -> Any:
+def opened(
+    library: Path, constants: dict[str, Array], *, threads: int = 1, heads: int = HEADS, kind: str = "EncoderLayer"
+) -> Any:
     """Return a session of one layer."""
     make = onnx.helper
     node = make.make_node(
-        "EncoderLayer",
+        kind,
         ["x", "mask", *constants],
         ["y"],
         domain="mirrorkit",
@@ -117,15 +119,15 @@ def batch(lengths: list[int], seed: int = 1, hidden: int = HIDDEN) -> tuple[Arra
     return x, mask
 
 
-def kernels(library: Path) -> list[str]:
-    """Return the kinds of arithmetic that this processor can run."""
+def kernels(library: Path, precision: str = "int8") -> list[str]:
+    """Return the kinds of arithmetic that this processor can run in a precision."""
     loaded = ctypes.CDLL(str(library))
     loaded.mirrorkit_ops_kernels.restype = ctypes.c_char_p
     found = []
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("avx512-amx", "avx512-vnni", "avx2", "plain"):
+        for name in ("avx512-amx", "avx512-bf16", "avx512-vnni", "avx2", "plain"):
             patch.setenv("MIRRORKIT_OPS_KERNELS", name)
-            if loaded.mirrorkit_ops_kernels() is not None:
+            if loaded.mirrorkit_ops_kernels(precision.encode()) is not None:
                 found.append(name)
     return found
 
@@ -234,12 +236,14 @@ def fused(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model_fused_quantized.onnx"
 
 
-def layers_in(graph: bytes, library: Path) -> tuple[int, bytes]:
+def layers_in(graph: bytes, library: Path, precision: str = "int8") -> tuple[int, bytes]:
     """Return how many layers the library replaces in a graph, and the graph then."""
     loaded = ctypes.CDLL(str(library))
     loaded.mirrorkit_ops_free.argtypes = [ctypes.c_void_p]
     out, size = ctypes.c_void_p(), ctypes.c_size_t()
-    found = loaded.mirrorkit_ops_rewrite(graph, ctypes.c_size_t(len(graph)), ctypes.byref(out), ctypes.byref(size))
+    found = loaded.mirrorkit_ops_rewrite(
+        graph, ctypes.c_size_t(len(graph)), precision.encode(), ctypes.byref(out), ctypes.byref(size)
+    )
     written = ctypes.string_at(out, size.value) if out else b""
     loaded.mirrorkit_ops_free(out)
     return found, written

@@ -2,22 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
+#include <memory>
 #include <new>
-#include <stdexcept>
-#include <string>
 
 namespace mk::ops {
 namespace {
 
 constexpr std::size_t block_tokens = 64;  // worked on together: enough to fetch the weights for, few enough for a cache
-constexpr int largest_weight = 64;        // see `dot` in vectors.hpp
-constexpr std::size_t most = std::size_t{1} << 20;  // rows or columns of a matrix
 constexpr float log2e = 1.44269504088896f;
-
-void require(bool fits, const char* what) {
-  if (!fits) throw std::invalid_argument(std::string("EncoderLayer: ") + what);
-}
 
 void serially(std::size_t count, const std::function<void(std::size_t)>& use) {
   for (std::size_t i = 0; i < count; ++i) use(i);
@@ -42,57 +34,14 @@ std::unique_ptr<T[]> room(std::size_t count) {
   return std::unique_ptr<T[]>(new T[count]);
 }
 
-std::vector<float> filled_up(const float* from, std::size_t count, std::size_t to) {
-  std::vector<float> result(from, from + count);
-  result.resize(to);
-  return result;
-}
-
 }  // namespace
 
-Product::Product(const Quantized& from, std::size_t stretched, float stretch) : zero_(from.zero), matrix_() {
-  require(from.rows > 0 && from.columns > 0 && from.rows <= most && from.columns <= most, "a matrix has no such size");
-  require(from.scale > 0, "the scale of an input must be above 0");
-  matrix_.fours = (from.rows + 3) / 4;
-  matrix_.panels = (from.columns + panel - 1) / panel;
-  const std::size_t width = matrix_.width();
-  scale_ = filled_up(from.weight_scale, from.columns, width);
-  bias_ = filled_up(from.bias, from.columns, width);
-  for (float& scale : scale_) scale *= from.scale;
-  for (std::size_t i = 0; i < stretched; ++i) {
-    scale_[i] *= stretch;
-    bias_[i] *= stretch;
-  }
-  by_.assign(rounded_up(from.rows, panel), 0);  // as far as a product that gives these bytes is filled up
-  for (std::size_t i = 0; i < from.rows; ++i) by_[i] = (from.factors ? from.factors[i] : 1) / from.scale;
-  pack(from);
-  matrix_.scale = scale_.data();
-  matrix_.bias = bias_.data();
-}
-
-void Product::pack(const Quantized& from) {
-  const std::size_t size = matrix_.panels * matrix_.fours * 4 * panel;
-  packed_.reset(static_cast<std::int8_t*>(::operator new[](size, std::align_val_t{64})));
-  std::memset(packed_.get(), 0, size);
-  start_.assign(matrix_.width(), 0);
-  for (std::size_t row = 0; row < from.rows; ++row) {
-    for (std::size_t column = 0; column < from.columns; ++column) {
-      const int weight = from.weight[row * from.columns + column];
-      require(-largest_weight <= weight && weight <= largest_weight, "weights must be within 64 to both sides");
-      const std::size_t group = (column / panel * matrix_.fours + row / 4) * panel + column % panel;
-      packed_[group * 4 + row % 4] = static_cast<std::int8_t>(weight);
-      start_[column] -= from.zero * weight;
-    }
-  }
-  matrix_.packed = packed_.get();
-  matrix_.start = start_.data();
-}
-
-const Layer::Parts& Layer::checked(const Parts& parts) {
+template <typename Kind>
+const typename Layer<Kind>::Parts& Layer<Kind>::checked(const Parts& parts) {
   const std::size_t hidden = parts.hidden, heads = parts.heads;
   require(hidden > 0 && heads > 0 && hidden % heads == 0 && hidden / heads % 16 == 0,
           "channels of a head must be a multiple of 16");
-  const auto is = [](const Quantized& matrix, std::size_t rows, std::size_t columns) {
+  const auto is = [](const Given<Kind>& matrix, std::size_t rows, std::size_t columns) {
     return matrix.rows == rows && matrix.columns == columns;
   };
   require(is(parts.attention_in, hidden, 3 * hidden) && is(parts.attention_out, hidden, hidden) &&
@@ -101,8 +50,9 @@ const Layer::Parts& Layer::checked(const Parts& parts) {
   return parts;
 }
 
-Layer::Layer(const Parts& parts)
-    : kernels_(kernels()),
+template <typename Kind>
+Layer<Kind>::Layer(const Parts& parts)
+    : kernels_(kernels<Kind>()),
       hidden_(checked(parts).hidden),
       heads_(parts.heads),
       epsilon_(parts.epsilon),
@@ -115,21 +65,23 @@ Layer::Layer(const Parts& parts)
 }
 
 // What a block of tokens is worked on in.
-struct Layer::Block {
+template <typename Kind>
+struct Layer<Kind>::Block {
   Block(std::size_t count, const Layer& layer)
-      : bytes(room<std::uint8_t>(count * layer.hidden_)),
-        attended(room<std::uint8_t>(count * layer.hidden_)),
-        inner(room<std::uint8_t>(count * layer.up_.matrix().width())),
+      : rows(room<Value>(count * layer.hidden_)),
+        attended(room<Value>(count * layer.hidden_)),
+        inner(room<Value>(count * layer.up_.matrix().width())),
         wide(room<float>(count * layer.in_.matrix().width())),
         sums(room<float>(count * layer.out_.matrix().width())),
         middle(room<float>(count * layer.hidden_)) {}
 
-  std::unique_ptr<std::uint8_t[]> bytes, attended, inner;
+  std::unique_ptr<Value[]> rows, attended, inner;
   std::unique_ptr<float[]> wide, sums, middle;
 };
 
-void Layer::run(const float* x, const std::int32_t* mask, std::size_t batch, std::size_t length, float* out,
-                const Each& each) const {
+template <typename Kind>
+void Layer<Kind>::run(const float* x, const std::int32_t* mask, std::size_t batch, std::size_t length, float* out,
+                      const Each& each) const {
   Tokens tokens;
   tokens.places.reserve(batch * length);
   for (std::size_t text = 0; text < batch; ++text) {
@@ -156,7 +108,8 @@ void Layer::run(const float* x, const std::int32_t* mask, std::size_t batch, std
           [&](std::size_t i) { run_block(x, tokens, blocks[i], blocks[i + 1], out, serially); });
 }
 
-void Layer::run_block(const float* x, const Tokens& tokens, std::size_t first, std::size_t last, float* out,
+template <typename Kind>
+void Layer<Kind>::run_block(const float* x, const Tokens& tokens, std::size_t first, std::size_t last, float* out,
                       const Each& each) const {
   const std::size_t begin = tokens.texts[first].first;
   const std::size_t count = tokens.texts[last - 1].first + tokens.texts[last - 1].length - begin;
@@ -167,18 +120,18 @@ void Layer::run_block(const float* x, const Tokens& tokens, std::size_t first, s
     kernels_.add_norm(sums, residual, norms_[number].data(), norms_[number + 1].data(), epsilon_, hidden_, to);
   };
   for (std::size_t i = 0; i < count; ++i) {
-    kernels_.quantize(x + places[i] * hidden_, in_.scaling(), hidden_, block.bytes.get() + i * hidden_);
+    kernels_.narrow(x + places[i] * hidden_, in_.scaling(), hidden_, block.rows.get() + i * hidden_);
   }
-  multiply(in_, block.bytes.get(), count, block.wide.get(), each);
+  multiply(in_, block.rows.get(), count, block.wide.get(), each);
   attend(tokens, first, last, block, each);
   multiply(out_, block.attended.get(), count, block.sums.get(), each);
   for (std::size_t i = 0; i < count; ++i) {
     float* middle = block.middle.get() + i * hidden_;
     norm(i, x + places[i] * hidden_, 0, middle);
-    kernels_.quantize(middle, up_.scaling(), hidden_, block.bytes.get() + i * hidden_);
+    kernels_.narrow(middle, up_.scaling(), hidden_, block.rows.get() + i * hidden_);
   }
   each(up_.matrix().panels, [&](std::size_t i) {
-    kernels_.linear_gelu(up_.matrix(), block.bytes.get(), up_.step(), count, i, i + 1, down_.scaling(),
+    kernels_.linear_gelu(up_.matrix(), block.rows.get(), up_.step(), count, i, i + 1, down_.scaling(),
                          block.inner.get());
   });
   each(down_.matrix().panels, [&](std::size_t i) {
@@ -189,14 +142,16 @@ void Layer::run_block(const float* x, const Tokens& tokens, std::size_t first, s
   }
 }
 
-void Layer::multiply(const Product& by, const std::uint8_t* rows, std::size_t count, float* out,
+template <typename Kind>
+void Layer<Kind>::multiply(const Product<Kind>& by, const Value* rows, std::size_t count, float* out,
                      const Each& each) const {
   each(by.matrix().panels, [&](std::size_t i) {
     kernels_.linear(by.matrix(), rows, by.step(), count, i, i + 1, out);
   });
 }
 
-void Layer::attend(const Tokens& tokens, std::size_t first, std::size_t last, Block& block, const Each& each) const {
+template <typename Kind>
+void Layer<Kind>::attend(const Tokens& tokens, std::size_t first, std::size_t last, Block& block, const Each& each) const {
   const std::size_t size = hidden_ / heads_, begin = tokens.texts[first].first;
   std::size_t longest = 0;
   for (std::size_t i = first; i < last; ++i) longest = std::max(longest, tokens.texts[i].length);
@@ -211,5 +166,8 @@ void Layer::attend(const Tokens& tokens, std::size_t first, std::size_t last, Bl
     }
   });
 }
+
+template class Layer<Int8>;
+template class Layer<Bf16>;
 
 }  // namespace mk::ops

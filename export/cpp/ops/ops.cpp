@@ -1,9 +1,9 @@
-// The operator mirrorkit::EncoderLayer as ONNX Runtime takes it.
+// The operators mirrorkit::EncoderLayer and mirrorkit::EncoderLayerBf16 as ONNX Runtime takes them.
 #include "ops.h"
 
 #include <onnxruntime_c_api.h>
 
-#include <array>
+#include <cstring>
 #include <exception>
 #include <map>
 #include <memory>
@@ -79,7 +79,8 @@ Tensor tensor_of(const OrtApi& api, const OrtValue* value, const char* name, ONN
 // The constants of a node.
 class Constants {
  public:
-  Constants(const OrtApi& api, const OrtKernelInfo* info) : api_(api), info_(info) {}
+  Constants(const OrtApi& api, const OrtKernelInfo* info, const Input* inputs)
+      : api_(api), info_(info), inputs_(inputs) {}
 
   template <typename T>
   const T* get(std::size_t input, std::vector<std::size_t> shape) const {
@@ -94,24 +95,33 @@ class Constants {
     const OrtValue* value = nullptr;
     check(api_, api_.KernelInfoGetConstantInput_tensor(info_, input, &constant, &value));
     if (constant == 0 || value == nullptr) bad(input, "must be a constant");
-    return tensor_of(api_, value, inputs[input].name, inputs[input].type);
+    return tensor_of(api_, value, inputs_[input].name, inputs_[input].type);
   }
 
   [[noreturn]] void bad(std::size_t input, const char* what) const {
-    throw std::invalid_argument(std::string("EncoderLayer: ") + inputs[input].name + " " + what);
+    throw std::invalid_argument(std::string("EncoderLayer: ") + inputs_[input].name + " " + what);
   }
 
  private:
   const OrtApi& api_;
   const OrtKernelInfo* info_;
+  const Input* inputs_;
 };
 
-Quantized quantized(const Constants& constants, std::size_t first) {
-  const Tensor weight = constants.tensor(first + weight_input);
-  if (weight.shape.size() != 2) constants.bad(first, "must have two axes");
-  Quantized found = {};
-  found.rows = static_cast<std::size_t>(weight.shape[0]);
-  found.columns = static_cast<std::size_t>(weight.shape[1]);
+// Also sets the numbers of rows and columns of what is multiplied by.
+template <typename Kind>
+Tensor weight_of(const Constants& constants, std::size_t input, Given<Kind>& to) {
+  const Tensor weight = constants.tensor(input);
+  if (weight.shape.size() != 2) constants.bad(input, "must have two axes");
+  to.rows = static_cast<std::size_t>(weight.shape[0]);
+  to.columns = static_cast<std::size_t>(weight.shape[1]);
+  return weight;
+}
+
+Given<Int8> given_int8(const Constants& constants, std::size_t number) {
+  const std::size_t first = first_product + number * product_inputs;
+  Given<Int8> found = {};
+  const Tensor weight = weight_of(constants, first + weight_input, found);
   found.weight = static_cast<const std::int8_t*>(weight.data);
   found.weight_scale = constants.get<float>(first + weight_scale_input, {found.columns});
   const auto* zeros = constants.get<std::int8_t>(first + weight_zero_input, {found.columns});
@@ -127,6 +137,39 @@ Quantized quantized(const Constants& constants, std::size_t first) {
   return found;
 }
 
+Given<Bf16> given_bf16(const Constants& constants, std::size_t number) {
+  const std::size_t parts = number == 0 ? parts_of_first : 1;
+  const std::size_t first = first_product + (number == 0 ? 0 : parts_of_first + 1 + 2 * (number - 1));
+  Given<Bf16> found = {};
+  found.parts = parts;
+  found.weights[0] = static_cast<const float*>(weight_of(constants, first, found).data);
+  for (std::size_t i = 1; i < parts; ++i) {
+    found.weights[i] = constants.get<float>(first + i, {found.rows, found.columns});
+  }
+  found.columns *= parts;
+  found.bias = constants.get<float>(first + parts, {found.columns});
+  return found;
+}
+
+// What differs between the operators.
+template <typename Kind>
+struct Operator;
+
+template <>
+struct Operator<Int8> {
+  static constexpr const char* name = int8_operator;
+  static constexpr const auto& inputs = inputs_of_int8;
+  static constexpr auto given = given_int8;
+};
+
+template <>
+struct Operator<Bf16> {
+  static constexpr const char* name = bf16_operator;
+  static constexpr const auto& inputs = inputs_of_bf16;
+  static constexpr auto given = given_bf16;
+};
+
+template <typename Kind>
 class Kernel {
  public:
   Kernel(const OrtApi& api, const OrtKernelInfo* info) : api_(api), layer_(parts(api, info)) {}
@@ -137,8 +180,8 @@ class Kernel {
     const OrtValue *x_value = nullptr, *mask_value = nullptr;
     check(api_, api_.KernelContext_GetInput(context, x_input, &x_value));
     check(api_, api_.KernelContext_GetInput(context, mask_input, &mask_value));
-    const Tensor x = tensor_of(api_, x_value, inputs[x_input].name, inputs[x_input].type);
-    const Tensor mask = tensor_of(api_, mask_value, inputs[mask_input].name, inputs[mask_input].type);
+    const Tensor x = tensor_of(api_, x_value, "x", floats);
+    const Tensor mask = tensor_of(api_, mask_value, "mask", ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32);
     if (x.shape.size() != 3 || x.shape[2] != static_cast<std::int64_t>(layer_.hidden()) ||
         mask.shape != std::vector<std::int64_t>{x.shape[0], x.shape[1]}) {
       throw std::invalid_argument("EncoderLayer: x must be [batch, length, " + std::to_string(layer_.hidden()) +
@@ -161,18 +204,21 @@ class Kernel {
   }
 
  private:
-  static Layer::Parts parts(const OrtApi& api, const OrtKernelInfo* info) {
+  static typename Layer<Kind>::Parts parts(const OrtApi& api, const OrtKernelInfo* info) {
     std::int64_t heads = 0;
-    Layer::Parts parts = {};
+    typename Layer<Kind>::Parts parts = {};
     check(api, api.KernelInfoGetAttribute_int64(info, "num_heads", &heads));
     check(api, api.KernelInfoGetAttribute_float(info, "scale", &parts.scale));
     check(api, api.KernelInfoGetAttribute_float(info, "epsilon", &parts.epsilon));
-    const Constants constants(api, info);
+    constexpr const auto& inputs = Operator<Kind>::inputs;
+    constexpr auto given = Operator<Kind>::given;
+    constexpr std::size_t first_norm = inputs.size() - norm_inputs;
+    const Constants constants(api, info, inputs.data());
     parts.heads = static_cast<std::size_t>(heads);
-    parts.attention_in = quantized(constants, first_product);
-    parts.attention_out = quantized(constants, first_product + product_inputs);
-    parts.up = quantized(constants, first_product + 2 * product_inputs);
-    parts.down = quantized(constants, first_product + 3 * product_inputs);
+    parts.attention_in = given(constants, 0);
+    parts.attention_out = given(constants, 1);
+    parts.up = given(constants, 2);
+    parts.down = given(constants, 3);
     parts.hidden = parts.attention_in.rows;
     const auto row = [&](std::size_t input) { return constants.get<float>(input, {parts.hidden}); };
     parts.first = {row(first_norm), row(first_norm + 1)};
@@ -181,17 +227,18 @@ class Kernel {
   }
 
   const OrtApi& api_;
-  Layer layer_;
+  Layer<Kind> layer_;
 };
 
 // What ONNX Runtime asks of an operator; it hands over the structure that was registered, which knows the API as well.
+template <typename Kind>
 struct EncoderLayer : OrtCustomOp {
   explicit EncoderLayer(const OrtApi& of) : OrtCustomOp(), api(of) {
     version = api_version;
-    GetName = [](const OrtCustomOp*) { return operator_name; };
+    GetName = [](const OrtCustomOp*) { return Operator<Kind>::name; };
     GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };
-    GetInputType = [](const OrtCustomOp*, std::size_t i) { return inputs[i].type; };
-    GetInputTypeCount = [](const OrtCustomOp*) { return inputs.size(); };
+    GetInputType = [](const OrtCustomOp*, std::size_t i) { return Operator<Kind>::inputs[i].type; };
+    GetInputTypeCount = [](const OrtCustomOp*) { return Operator<Kind>::inputs.size(); };
     GetOutputType = [](const OrtCustomOp*, std::size_t) { return floats; };
     GetOutputTypeCount = [](const OrtCustomOp*) { return std::size_t{1}; };
     GetInputCharacteristic = [](const OrtCustomOp*, std::size_t) { return INPUT_OUTPUT_REQUIRED; };
@@ -205,27 +252,29 @@ struct EncoderLayer : OrtCustomOp {
     GetEndVersion = [](const OrtCustomOp*) { return 1; };
     CreateKernelV2 = [](const OrtCustomOp* self, const OrtApi*, const OrtKernelInfo* info, void** kernel) {
       const OrtApi& found = static_cast<const EncoderLayer*>(self)->api;
-      return guarded(found, [&] { *kernel = new Kernel(found, info); });
+      return guarded(found, [&] { *kernel = new Kernel<Kind>(found, info); });
     };
     KernelComputeV2 = [](void* kernel, OrtKernelContext* context) {
-      const Kernel& found = *static_cast<Kernel*>(kernel);
+      const auto& found = *static_cast<Kernel<Kind>*>(kernel);
       return guarded(found.api(), [&] { found.compute(context); });
     };
-    KernelDestroy = [](void* kernel) { delete static_cast<Kernel*>(kernel); };
+    KernelDestroy = [](void* kernel) { delete static_cast<Kernel<Kind>*>(kernel); };
   }
 
   const OrtApi& api;
 };
 
-// The domain with the operator. Sessions may outlive whatever made them, so it is never freed; a process that has
+// The domain with the operators. Sessions may outlive whatever made them, so it is never freed; a process that has
 // several copies of ONNX Runtime has one for each.
 OrtCustomOpDomain* domain_for(const OrtApi& api) {
   struct Registered {
-    explicit Registered(const OrtApi& api) : layer(api) {
+    explicit Registered(const OrtApi& api) : int8(api), bf16(api) {
       check(api, api.CreateCustomOpDomain(domain_name, &domain));
-      check(api, api.CustomOpDomain_Add(domain, &layer));
+      check(api, api.CustomOpDomain_Add(domain, &int8));
+      check(api, api.CustomOpDomain_Add(domain, &bf16));
     }
-    EncoderLayer layer;
+    EncoderLayer<Int8> int8;
+    EncoderLayer<Bf16> bf16;
     OrtCustomOpDomain* domain = nullptr;
   };
   static auto& lock = *new std::mutex;
@@ -241,9 +290,12 @@ OrtCustomOpDomain* domain_for(const OrtApi& api) {
 
 MIRRORKIT_EXPORT int mirrorkit_ops_abi(void) { return MIRRORKIT_OPS_ABI; }
 
-MIRRORKIT_EXPORT const char* mirrorkit_ops_kernels(void) {
+MIRRORKIT_EXPORT const char* mirrorkit_ops_kernels(const char* precision) {
+  using namespace mk::ops;
   try {
-    return mk::ops::kernels().name;
+    if (std::strcmp(precision, Int8::name) == 0) return kernels<Int8>().name;
+    if (std::strcmp(precision, Bf16::name) == 0) return kernels<Bf16>().name;
+    return nullptr;
   } catch (const std::exception&) {
     return nullptr;
   }

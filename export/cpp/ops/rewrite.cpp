@@ -1,7 +1,7 @@
 // Finds encoder layers in a graph as mirrorkit writes it, and puts an operator in place of each.
 //
-// A layer is known by its MultiHeadAttention: before it one product gives queries, keys and values, after it come a
-// product, residual and norm, a product with Gelu, a product, residual and norm. What differs in anything stays.
+// A layer is known by its MultiHeadAttention: before it products give queries, keys and values, after it come a product,
+// residual and norm, a product with Gelu, a product, residual and norm. What differs in anything stays.
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -11,7 +11,9 @@
 
 #include "graph.hpp"
 #include "inputs.hpp"
+#include "kernels.hpp"
 #include "ops.h"
+#include "products.hpp"
 #include "protobuf.hpp"
 
 namespace mk::ops {
@@ -19,16 +21,9 @@ namespace {
 
 constexpr Text own = "com.microsoft";
 
-// A product of bytes found in the graph: names of its constants in the order of inputs.hpp, and its nodes.
-struct Found {
-  std::array<Text, product_inputs> constants;
-  std::vector<std::size_t> nodes;
-  std::size_t last = 0;  // of them, the one that gives the product without bias
-};
-
 class Layers {
  public:
-  explicit Layers(const Graph& graph) : graph_(graph) {
+  Layers(const Graph& graph, const Products& products_in, Text type) : graph_(graph), products_(products_in), type_(type) {
     if (graph.has_inner_graphs()) return;
     for (std::size_t i = 0; i < nodes().size(); ++i) {
       if (nodes()[i].is("MultiHeadAttention", own)) find_layer(i);
@@ -41,93 +36,28 @@ class Layers {
  private:
   const std::vector<Node>& nodes() const { return graph_.nodes(); }
 
-  // The bias that a node adds to `value`, among `count` inputs.
-  Text bias_beside(const Node& node, Text value, std::size_t count) const {
-    if (node.inputs.size() != count || std::count(node.inputs.begin(), node.inputs.end(), value) != 1) return {};
-    for (const Text name : node.inputs) {
-      if (graph_.constant(name) != nullptr) return name;
-    }
-    return {};
-  }
-
-  // The product behind `value`, and in `from` what is multiplied there.
-  std::optional<Found> product(Text value, Text& from) const {
-    const auto multiply = graph_.maker(value, "MatMul");
-    if (!multiply) return std::nullopt;
-    const auto left = graph_.maker(nodes()[*multiply].input(0), "DequantizeLinear");
-    const auto right = graph_.maker(nodes()[*multiply].input(1), "DequantizeLinear");
-    if (!left || !right) return std::nullopt;
-    const auto bytes = graph_.maker(nodes()[*left].input(0), "QuantizeLinear");
-    if (!bytes) return std::nullopt;
-    const Node &dequantize = nodes()[*left], &quantize = nodes()[*bytes], &weight = nodes()[*right];
-    if (quantize.input(1) != dequantize.input(1) || quantize.input(2) != dequantize.input(2)) return std::nullopt;
-    Found found;
-    found.constants = {weight.input(0), weight.input(1), weight.input(2), {}, quantize.input(1), quantize.input(1),
-                       quantize.input(2)};
-    found.nodes = {*bytes, *left, *right, *multiply};
-    found.last = *multiply;
-    from = quantize.input(0);
-    const auto factors = graph_.maker(from, "Mul");
-    const Sizes* known = factors ? graph_.constant(nodes()[*factors].input(1)) : nullptr;
-    const Sizes* matrix = graph_.constant(weight.input(0));
-    if (known != nullptr && matrix != nullptr && matrix->size() == 2 && *known == Sizes{(*matrix)[0]}) {
-      found.constants[factors_input] = nodes()[*factors].input(1);
-      found.nodes.push_back(*factors);
-      from = nodes()[*factors].input(0);
-    }
-    return found;
-  }
-
-  // The product that `value` goes into, and no other.
-  std::optional<Found> product_of(Text value) const {
-    std::vector<Text> evened = {value};
-    for (const std::size_t i : graph_.users(value, "Mul")) evened.push_back(nodes()[i].output());
-    std::optional<Found> result;
-    for (const Text each : evened) {
-      for (const std::size_t quantize : graph_.users(each, "QuantizeLinear")) {
-        const auto dequantize = graph_.user(nodes()[quantize].output(), "DequantizeLinear");
-        const auto multiply = dequantize ? graph_.user(nodes()[*dequantize].output(), "MatMul") : std::nullopt;
-        if (!multiply || result) return std::nullopt;
-        Text from;
-        result = product(nodes()[*multiply].output(), from);
-        if (!result || from != value) return std::nullopt;
-      }
-    }
-    return result;
-  }
-
   void find_layer(std::size_t attention_at) {
     const Node& attention = nodes()[attention_at];
-    if (!attention.input(3).empty() || !attention.input(5).empty() || attention.inputs.size() > 6) return;
+    if (!attention.input(5).empty() || attention.inputs.size() > 6) return;
     for (const auto& each : attention.attributes) {  // any other, and it computes something else
       if (each.first != "num_heads" && each.first != "scale" && each.first != "mask_filter_value") return;
     }
     const auto mask = graph_.maker(attention.input(4), "Cast");
     if (!mask || nodes()[*mask].input(0) != "attention_mask") return;
-    const auto split = graph_.maker(attention.input(0), "Split");
-    if (!split || nodes()[*split].outputs.size() != 3) return;
-    for (std::size_t i = 0; i < 3; ++i) {
-      if (attention.input(i) != nodes()[*split].outputs[i]) return;
-    }
-    const auto add = graph_.maker(nodes()[*split].input(0), "Add");
-    if (!add) return;
     Text x;
-    std::optional<Found> in;
-    for (const Text value : nodes()[*add].inputs) {
-      if (!in && (in = product(value, x))) in->constants[bias_input] = bias_beside(nodes()[*add], value, 2);
-    }
+    std::optional<Found> in = products_.product_before(attention, x);
     if (!in) return;
-    std::vector<std::size_t> gone = {attention_at, *split, *add};
-    std::optional<Found> out = product_of(attention.output());
+    std::vector<std::size_t> gone = {attention_at};
+    std::optional<Found> out = products_.product_of(attention.output());
     const auto first = out ? norm_after(*out, x, gone) : std::nullopt;
     if (!first) return;
     const Text middle = nodes()[*first].output();
-    std::optional<Found> up = product_of(middle);
+    std::optional<Found> up = products_.product_of(middle);
     const auto gelu = up ? graph_.user(nodes()[up->last].output(), "BiasGelu", own) : std::nullopt;
     if (!gelu) return;
-    up->constants[bias_input] = bias_beside(nodes()[*gelu], nodes()[up->last].output(), 2);
+    up->constants[up->bias] = bias_beside(graph_, nodes()[*gelu], nodes()[up->last].output(), 2);
     gone.push_back(*gelu);
-    std::optional<Found> down = product_of(nodes()[*gelu].output());
+    std::optional<Found> down = products_.product_of(nodes()[*gelu].output());
     const auto second = down ? norm_after(*down, middle, gone) : std::nullopt;
     if (!second) return;
     put_layer(attention, x, {&*in, &*out, &*up, &*down}, nodes()[*first], *second, gone);
@@ -140,7 +70,7 @@ class Layers {
     if (!sum) return std::nullopt;
     const std::vector<Text>& parts = nodes()[*sum].inputs;
     if (std::count(parts.begin(), parts.end(), residual) != 1) return std::nullopt;
-    found.constants[bias_input] = bias_beside(nodes()[*sum], value, 3);
+    found.constants[found.bias] = bias_beside(graph_, nodes()[*sum], value, 3);
     const auto norm = graph_.user(nodes()[*sum].output(), "LayerNormalization");
     if (!norm || nodes()[*norm].outputs.size() != 1) return std::nullopt;
     gone.push_back(*sum);
@@ -165,8 +95,8 @@ class Layers {
     std::string node;
     for (const Text name : names) put_bytes(node, node_field::input, name);
     put_bytes(node, node_field::output, second.output());
-    put_bytes(node, node_field::name, std::string(attention.name) + "/" + operator_name);
-    put_bytes(node, node_field::op_type, operator_name);
+    put_bytes(node, node_field::name, std::string(attention.name) + "/" + std::string(type_));
+    put_bytes(node, node_field::op_type, type_);
     put_bytes(node, node_field::domain, domain_name);
     const std::pair<const Node*, Text> kept[] = {
         {&attention, "num_heads"}, {&attention, "scale"}, {&second, "epsilon"}};
@@ -182,8 +112,8 @@ class Layers {
   // Whether the operator takes matrices of these sizes; see Layer::checked.
   bool fitting(const Node& attention, const std::array<Found*, products>& found) const {
     const std::uint64_t heads = attention.number("num_heads");
-    const auto of = [&](std::size_t i) { return *graph_.constant(found[i]->constants[weight_input]); };
-    if (of(1).size() != 2 || of(2).size() != 2 || heads == 0) return false;
+    if (heads == 0) return false;
+    const auto of = [&](std::size_t i) -> const Sizes& { return found[i]->sizes; };
     const std::uint64_t hidden = of(1)[0], inner = of(2)[1];
     return hidden % heads == 0 && hidden / heads % 16 == 0 && of(0) == Sizes{hidden, 3 * hidden} &&
            of(1) == Sizes{hidden, hidden} && of(2) == Sizes{hidden, inner} && of(3) == Sizes{inner, hidden};
@@ -198,11 +128,15 @@ class Layers {
   }
 
   const Graph& graph_;
+  const Products& products_;
+  const Text type_;  // of the operator
   std::map<std::size_t, std::string> found_;  // operators, by the node whose output is the layer's
   std::set<std::size_t> gone_;
 };
 
-int rewrite(Text model, std::string& out) {
+int rewrite(Text model, Text precision, std::string& out) {
+  const bool bf16 = precision == Bf16::name;
+  if (!bf16 && precision != Int8::name) return -1;
   Field field;
   int count = 0;
   for (Fields fields(model); fields.next(field);) {
@@ -211,7 +145,8 @@ int rewrite(Text model, std::string& out) {
       continue;
     }
     const Graph graph(field.content);
-    const Layers layers(graph);
+    const auto found = bf16 ? fp32_products(graph) : int8_products(graph);
+    const Layers layers(graph, *found, bf16 ? bf16_operator : int8_operator);
     count += layers.count();
     put_bytes(out, model_field::graph, layers.written());
   }
@@ -225,14 +160,15 @@ int rewrite(Text model, std::string& out) {
 }  // namespace
 }  // namespace mk::ops
 
-extern "C" __attribute__((visibility("default"))) int mirrorkit_ops_rewrite(const void* graph, size_t size, void** out,
+extern "C" __attribute__((visibility("default"))) int mirrorkit_ops_rewrite(const void* graph, size_t size,
+                                                                           const char* precision, void** out,
                                                                            size_t* out_size) {
   *out = nullptr;
   *out_size = 0;
   try {
     std::string result;
-    const int layers = mk::ops::rewrite({static_cast<const char*>(graph), size}, result);
-    if (layers == 0) return 0;
+    const int layers = mk::ops::rewrite({static_cast<const char*>(graph), size}, precision, result);
+    if (layers <= 0) return layers;
     *out = std::malloc(result.size());
     if (*out == nullptr) return -1;
     std::memcpy(*out, result.data(), result.size());

@@ -1,5 +1,7 @@
-// Products of bytes by AMX: a tile has up to 16 rows of 64 bytes, and one instruction multiplies two of them. The sums
-// are of whole numbers, so they are those of any other way. All of it is local to the file that includes it.
+// Products by AMX: a tile has up to 16 rows of 64 bytes, and one instruction multiplies two of them: bytes by fours, or
+// bf16 by pairs. Sums of bytes are those of any other way; each sum of floats goes along its row in one order, whatever
+// is beside it. All of it is local to the file that includes it, which defines MIRRORKIT_TILES, the intrinsic (it takes
+// but literal numbers), and TileSum, what it sums in.
 #pragma once
 
 #include <immintrin.h>
@@ -50,35 +52,36 @@ class OthersShapes {
   TileShapes shapes_;
 };
 
-// Of one panel: where its bytes and the rows that they are multiplied with begin. `fours` is a multiple of 16.
+// Of one panel: where its values and the rows that they are multiplied with begin. `step` counts bytes; `groups`, of 32
+// bits, is a multiple of 16.
 struct Factors {
-  const std::uint8_t* rows;
+  const char* rows;
   std::size_t step;
-  const std::int8_t* signs;
-  std::size_t fours;
+  const char* weights;
+  std::size_t groups;
 };
 
-constexpr std::size_t next_four = 4 * mk::ops::panel;  // bytes from four rows of a panel to the next four
+constexpr std::size_t next_group = 4 * mk::ops::panel;  // bytes from one group of rows of a panel to the next
 
 // sums [up to 16, 64]: one tile of rows by the four tiles of a panel's columns.
-inline void one_by_four(const Factors& of, std::int32_t* sums) {
+inline void one_by_four(const Factors& of, TileSum* sums) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
-  for (std::size_t k = 0; k < of.fours; k += tile) {
-    const std::int8_t* signs = of.signs + k * next_four;
+  for (std::size_t k = 0; k < of.groups; k += tile) {
+    const char* weights = of.weights + k * next_group;
     _tile_loadd(4, of.rows + 4 * k, of.step);
-    _tile_loadd(6, signs, next_four);
-    _tile_dpbusd(0, 4, 6);
-    _tile_loadd(7, signs + 64, next_four);
-    _tile_dpbusd(1, 4, 7);
-    _tile_loadd(6, signs + 128, next_four);
-    _tile_dpbusd(2, 4, 6);
-    _tile_loadd(7, signs + 192, next_four);
-    _tile_dpbusd(3, 4, 7);
+    _tile_loadd(6, weights, next_group);
+    MIRRORKIT_TILES(0, 4, 6);
+    _tile_loadd(7, weights + 64, next_group);
+    MIRRORKIT_TILES(1, 4, 7);
+    _tile_loadd(6, weights + 128, next_group);
+    MIRRORKIT_TILES(2, 4, 6);
+    _tile_loadd(7, weights + 192, next_group);
+    MIRRORKIT_TILES(3, 4, 7);
   }
-  constexpr std::size_t step = 4 * mk::ops::panel;
+  constexpr std::size_t step = sizeof(TileSum) * mk::ops::panel;
   _tile_stored(0, sums, step);
   _tile_stored(1, sums + tile, step);
   _tile_stored(2, sums + 2 * tile, step);
@@ -86,25 +89,25 @@ inline void one_by_four(const Factors& of, std::int32_t* sums) {
 }
 
 // sums [up to 32, 64]: two tiles of rows, each by two of the four tiles of columns at a time.
-inline void two_by_two(const Factors& of, std::int32_t* sums) {
+inline void two_by_two(const Factors& of, TileSum* sums) {
   constexpr std::size_t step = 4 * mk::ops::panel;
   for (std::size_t column = 0; column < mk::ops::panel; column += 2 * tile) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (std::size_t k = 0; k < of.fours; k += tile) {
-      const std::int8_t* signs = of.signs + k * next_four + 4 * column;
+    for (std::size_t k = 0; k < of.groups; k += tile) {
+      const char* weights = of.weights + k * next_group + 4 * column;
       _tile_loadd(4, of.rows + 4 * k, of.step);
-      _tile_loadd(6, signs, next_four);
-      _tile_dpbusd(0, 4, 6);
-      _tile_loadd(7, signs + 64, next_four);
-      _tile_dpbusd(1, 4, 7);
+      _tile_loadd(6, weights, next_group);
+      MIRRORKIT_TILES(0, 4, 6);
+      _tile_loadd(7, weights + 64, next_group);
+      MIRRORKIT_TILES(1, 4, 7);
       _tile_loadd(5, of.rows + tile * of.step + 4 * k, of.step);
-      _tile_dpbusd(2, 5, 6);
-      _tile_dpbusd(3, 5, 7);
+      MIRRORKIT_TILES(2, 5, 6);
+      MIRRORKIT_TILES(3, 5, 7);
     }
-    std::int32_t* to = sums + column;
+    TileSum* to = sums + column;
     _tile_stored(0, to, step);
     _tile_stored(1, to + tile, step);
     _tile_stored(2, to + tile * mk::ops::panel, step);
@@ -116,7 +119,7 @@ inline void two_by_two(const Factors& of, std::int32_t* sums) {
 template <typename Use>
 inline void in_pairs_of_tiles(Factors of, std::size_t count, Use&& use) {
   const OthersShapes others;
-  alignas(64) std::int32_t sums[2 * tile * mk::ops::panel];
+  alignas(64) TileSum sums[2 * tile * mk::ops::panel];
   std::size_t set = 0;
   for (std::size_t first = 0; first < count; first += 2 * tile, of.rows += 2 * tile * of.step) {
     const std::size_t rows = count - first < 2 * tile ? count - first : 2 * tile;

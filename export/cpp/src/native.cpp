@@ -10,6 +10,7 @@ namespace mk {
 namespace {
 
 constexpr const char* variable = "MIRRORKIT_OPS";
+constexpr const char* precision = "int8";  // what a variant of a bundle is in, and not what is asked for
 constexpr std::uintmax_t largest = 1 << 24;  // bytes of a graph whose weights lie in another file, as fused ones' do
 
 template <typename Function>
@@ -33,12 +34,12 @@ std::optional<Rewritten> rewritten(const File& graph, const Log& log) {
   auto* const release = function<decltype(mirrorkit_ops_free)>(library, "mirrorkit_ops_free");
   if (abi() != MIRRORKIT_OPS_ABI)
     unsupported(std::string(variable) + " " + library + ": is of another release; build it anew");
-  if (kernels() == nullptr)
+  if (kernels(precision) == nullptr)
     unsupported("MIRRORKIT_OPS_KERNELS names instructions that this processor lacks");
   const std::string source = graph.text();
   void* out = nullptr;
   std::size_t size = 0;
-  const int layers = rewrite(source.data(), source.size(), &out, &size);
+  const int layers = rewrite(source.data(), source.size(), precision, &out, &size);
   const std::unique_ptr<void, decltype(release)> owned = {out, release};
   if (layers < 0) bad_bundle(graph.name + ": not a readable ONNX file");
   if (layers == 0) {
@@ -46,7 +47,7 @@ std::optional<Rewritten> rewritten(const File& graph, const Log& log) {
     return std::nullopt;
   }
   log(LogLevel::info,
-      graph.name + ": " + std::to_string(layers) + " encoder layers run by " + library + " (" + kernels() + ")");
+      graph.name + ": " + std::to_string(layers) + " encoder layers run by " + library + " (" + kernels(precision) + ")");
   return Rewritten{std::string(static_cast<const char*>(out), size), std::filesystem::u8path(library)};
 }
 

@@ -46,7 +46,7 @@ def bundle(tiny: Path, tmp_path: Path) -> Path:
     ("options", "words"),
     [
         ({"engine": "openvno"}, "engine 'openvno': must be one of onnxruntime, openvino"),
-        ({"precision": "bf16"}, "precision 'bf16': only for OpenVINO"),
+        ({"precision": "bf16"}, "precision bf16: for ONNX Runtime libmirrorkit_ops multiplies in it"),
         ({"engine": "openvino", "precision": "fp16"}, "precision 'fp16': must be one of fp32, bf16, int8"),
         ({"engine": "openvino", "variant": "fp32-fused"}, "variant 'fp32-fused': OpenVINO reads the plain graphs"),
         ({"engine": "openvino", "variant": "int8", "precision": "bf16"}, "variant int8: cannot be combined with"),

@@ -1,17 +1,19 @@
-// Compiled once for each kind of processor, see CMakeLists.txt; MIRRORKIT_KERNELS is the name of the table then.
-// Nothing of the standard library that has code is used here, for the reason that vectors.hpp tells.
+// The arithmetic of a layer for both kinds of values. All of it is local to the file that includes it, for the reason
+// that vectors.hpp tells; nothing of the standard library that has code is used here.
 //
 // What a row comes to depends on that row alone, and not on how many are computed with it: a text's vector is the same,
 // every bit, whatever texts are beside it.
-#include "kernels.hpp"
-
-#include "vectors.hpp"
-#if defined(__AMX_INT8__)
-#include "tiles.hpp"
-#endif
+//
+// Before it the file defines `Kind`, and for it: Sums, a vector of sums; dot(sums, group, weights), which adds products
+// of 32 bits of a row with as many of each column; start(by, column), what sums begin with; put(floats, scaling, column,
+// out), which stores floats as they are multiplied next; and it includes tiles.hpp where there are any.
+#pragma once
 
 namespace mk::ops {
 namespace {
+
+using Value = Kind::Value;
+using Scaling = Kind::Scaling;
 
 // Vectors of a tile's width: six rows of them, the operand and what it is multiplied by fill the registers.
 constexpr std::size_t wide = lanes / 4;
@@ -40,12 +42,8 @@ constexpr float gelu_terms[] = {-0.025444375f, 0.0072326527f, 0.13159016f, -0.09
                                 0.34528136f,   0.077264339f,  -0.49081287f, 0.41898912f,  -0.017375967f,
                                 -0.2569682f,   0.23266667f,   -0.094022155f, 0.015525436f};
 
-inline Floats scaled(Floats x, const Scaling& scaling, std::size_t at) {
-  return x * load<Floats>(scaling.by + at) + spread(scaling.zero);
-}
-
-void quantize(const float* x, const Scaling& scaling, std::size_t n, std::uint8_t* out) {
-  for (std::size_t i = 0; i < n; i += lanes) store(out + i, rounded(scaled(load<Floats>(x + i), scaling, i)));
+void narrow(const float* x, const Scaling& scaling, std::size_t n, Value* out) {
+  for (std::size_t i = 0; i < n; i += lanes) put(load<Floats>(x + i), scaling, i, out + i);
 }
 
 void add_norm(float* x, const float* residual, const float* gamma, const float* beta, float epsilon, std::size_t n,
@@ -77,72 +75,72 @@ inline Floats gelu(Floats x) {
   return larger(x, Floats{}) - p;
 }
 
-#if defined(__AMX_INT8__)
+inline Floats finished(Sums sums, const Matrix<Kind>& by, std::size_t column) {
+  return __builtin_convertvector(sums, Floats) * load<Floats>(by.scale + column) + load<Floats>(by.bias + column);
+}
+
+#if defined(MIRRORKIT_TILES)
 // As `multiply` below, where tiles fit: a row has a multiple of 64 bytes.
 template <typename Use>
-inline void multiply_by_tiles(const Matrix& by, std::size_t number, const std::uint8_t* rows, std::size_t step,
+inline void multiply_by_tiles(const Matrix<Kind>& by, std::size_t number, const Value* rows, std::size_t step,
                               std::size_t count, Use&& use) {
   const std::size_t left = number * panel;
-  const Factors factors = {rows, step, by.packed + left * by.fours * 4, by.fours};
-  in_pairs_of_tiles(factors, count, [&](std::size_t first, std::size_t tall, const std::int32_t* sums) {
+  const Factors factors = {reinterpret_cast<const char*>(rows), step * sizeof(Value),
+                           reinterpret_cast<const char*>(by.packed + left * by.groups * together<Kind>), by.groups};
+  in_pairs_of_tiles(factors, count, [&](std::size_t first, std::size_t tall, const TileSum* sums) {
 #pragma GCC unroll 4
     for (std::size_t part = 0; part < panel; part += lanes) {
       const std::size_t column = left + part;
-      const Ints start = load<Ints>(by.start + column);
-      const Floats scale = load<Floats>(by.scale + column), bias = load<Floats>(by.bias + column);
+      const Sums begun = start(by, column);
       for (std::size_t r = 0; r < tall; ++r) {
-        const Ints sum = start + load<Ints>(sums + r * panel + part);
-        use(first + r, column, __builtin_convertvector(sum, Floats) * scale + bias);
+        use(first + r, column, finished(begun + load<Sums>(sums + r * panel + part), by, column));
       }
     }
   });
 }
 #endif
 
-// Calls use(row, column, sums) for each vector of a panel's products with `count` rows of bytes.
+// Calls use(row, column, sums) for each vector of a panel's products with `count` rows.
 template <typename Use>
-inline void multiply(const Matrix& by, std::size_t number, const std::uint8_t* rows, std::size_t step,
+inline void multiply(const Matrix<Kind>& by, std::size_t number, const Value* rows, std::size_t step,
                      std::size_t count, Use&& use) {
-#if defined(__AMX_INT8__)
-  if (by.fours % tile == 0) return multiply_by_tiles(by, number, rows, step, count, use);
+#if defined(MIRRORKIT_TILES)
+  if (by.groups % tile == 0) return multiply_by_tiles(by, number, rows, step, count, use);
 #endif
-  constexpr std::size_t columns = wide * lanes;
+  constexpr std::size_t columns = wide * lanes, some = together<Kind>;
   for (std::size_t part = 0; part < panel; part += columns) {
-    const std::int8_t* first = by.packed + (number * by.fours * panel + part) * 4;
-    const std::int32_t* start = by.start + number * panel + part;
+    const Kind::Weight* first = by.packed + (number * by.groups * panel + part) * some;
+    const std::size_t left = number * panel + part;
     in_tiles<tallest>(count, [&](std::size_t row, auto height) {
       constexpr std::size_t tall = decltype(height)::value;
-      Ints sums[tall][wide];
+      Sums sums[tall][wide];
 #pragma GCC unroll 8
       for (std::size_t r = 0; r < tall; ++r) {
 #pragma GCC unroll 8
-        for (std::size_t c = 0; c < wide; ++c) sums[r][c] = load<Ints>(start + c * lanes);
+        for (std::size_t c = 0; c < wide; ++c) sums[r][c] = start(by, left + c * lanes);
       }
-      const std::uint8_t* from = rows + row * step;
-      const std::int8_t* signs = first;
-      for (std::size_t k = 0; k < by.fours; ++k, from += 4, signs += 4 * panel) {
+      const Value* from = rows + row * step;
+      const Kind::Weight* weights = first;
+      for (std::size_t k = 0; k < by.groups; ++k, from += some, weights += some * panel) {
 #pragma GCC unroll 8
         for (std::size_t r = 0; r < tall; ++r) {
-          std::uint32_t four;
-          std::memcpy(&four, from + r * step, 4);
+          std::uint32_t group;
+          std::memcpy(&group, from + r * step, 4);
 #pragma GCC unroll 8
-          for (std::size_t c = 0; c < wide; ++c) sums[r][c] = dot(sums[r][c], four, signs + 4 * c * lanes);
+          for (std::size_t c = 0; c < wide; ++c) sums[r][c] = dot(sums[r][c], group, weights + some * c * lanes);
         }
       }
 #pragma GCC unroll 8
       for (std::size_t c = 0; c < wide; ++c) {
-        const std::size_t column = number * panel + part + c * lanes;
-        const Floats scale = load<Floats>(by.scale + column), bias = load<Floats>(by.bias + column);
+        const std::size_t column = left + c * lanes;
 #pragma GCC unroll 8
-        for (std::size_t r = 0; r < tall; ++r) {
-          use(row + r, column, __builtin_convertvector(sums[r][c], Floats) * scale + bias);
-        }
+        for (std::size_t r = 0; r < tall; ++r) use(row + r, column, finished(sums[r][c], by, column));
       }
     });
   }
 }
 
-void linear(const Matrix& by, const std::uint8_t* rows, std::size_t step, std::size_t count, std::size_t first,
+void linear(const Matrix<Kind>& by, const Value* rows, std::size_t step, std::size_t count, std::size_t first,
             std::size_t last, float* out) {
   for (std::size_t number = first; number < last; ++number) {
     multiply(by, number, rows, step, count,
@@ -150,11 +148,11 @@ void linear(const Matrix& by, const std::uint8_t* rows, std::size_t step, std::s
   }
 }
 
-void linear_gelu(const Matrix& by, const std::uint8_t* rows, std::size_t step, std::size_t count, std::size_t first,
-                 std::size_t last, const Scaling& scaling, std::uint8_t* out) {
+void linear_gelu(const Matrix<Kind>& by, const Value* rows, std::size_t step, std::size_t count, std::size_t first,
+                 std::size_t last, const Scaling& scaling, Value* out) {
   for (std::size_t number = first; number < last; ++number) {
     multiply(by, number, rows, step, count, [&](std::size_t row, std::size_t column, Floats v) {
-      store(out + row * by.width() + column, rounded(scaled(gelu(v), scaling, column)));
+      put(gelu(v), scaling, column, out + row * by.width() + column);
     });
   }
 }
@@ -218,7 +216,7 @@ inline Floats soften(float* scores, std::size_t length) {
 }
 
 // A lane for each query, so that no sum goes over lanes.
-void attention(const Text& text, std::size_t from, std::size_t size, const Scaling& scaling, std::uint8_t* out,
+void attention(const Projected& text, std::size_t from, std::size_t size, const Scaling& scaling, Value* out,
                std::size_t step, float* scratch) {
   constexpr std::size_t keys_at_once = 6, queries_at_once = 6;
   const float *queries = text.rows + from, *keys = queries + text.hidden, *values = keys + text.hidden;
@@ -236,23 +234,20 @@ void attention(const Text& text, std::size_t from, std::size_t size, const Scali
     in_tiles<queries_at_once>(count, [&](std::size_t first, auto height) {
       constexpr std::size_t tall = decltype(height)::value;
       std::size_t channel = 0;
-      const auto put = [&](std::size_t r, std::size_t c, Floats v) {
-        const Floats mean = v * spread(shares[first + r]);
+      const auto finish = [&](std::size_t r, std::size_t c, Floats v) {
         const std::size_t column = from + channel + c;
-        store(out + (block + first + r) * step + column, rounded(scaled(mean, scaling, column)));
+        put(v * spread(shares[first + r]), scaling, column, out + (block + first + r) * step + column);
       };
       const Strided weights = {scores + first, 1, lanes};
       for (; channel + 2 * lanes <= size; channel += 2 * lanes) {
-        product<tall, 2>(weights, values + channel, text.step, text.length, put);
+        product<tall, 2>(weights, values + channel, text.step, text.length, finish);
       }
-      if (channel < size) product<tall, 1>(weights, values + channel, text.step, text.length, put);
+      if (channel < size) product<tall, 1>(weights, values + channel, text.step, text.length, finish);
     });
   }
 }
 
+constexpr Kernels<Kind> table = {MIRRORKIT_KERNELS_NAME, narrow, add_norm, linear, linear_gelu, attention};
+
 }  // namespace
-
-extern const Kernels MIRRORKIT_KERNELS;
-const Kernels MIRRORKIT_KERNELS = {MIRRORKIT_KERNELS_NAME, quantize, add_norm, linear, linear_gelu, attention};
-
 }  // namespace mk::ops
