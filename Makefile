@@ -21,10 +21,10 @@ demo: $(SETUP)
 	$(BIN)/mirrorkit demo --out mirrorkit-demo --overwrite
 
 test: $(SETUP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow and not gpu and not cpp'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not gpu and not cpp'
 
 test-slow: $(SETUP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow and not gpu and not cpp and not web'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow and not gpu and not cpp and not web' $$(grep -rl --include='test_*.py' slow tests)
 
 test-cpp: $(SETUP)
 	bash tests/cpp/run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from mirrorkit.formats.bundle import VARIANT_FILES
+from tests.shared import made_once
 
 
 @contextmanager
@@ -36,6 +38,23 @@ def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # tests/formats/test_layouts.py compares; here it would be the same few models again and again
         patch.setattr(pipeline, "compare_outside", lambda *_, **__: Outside(False, "left out of this test"))
         yield
+
+
+def plain_graph(folder: Path, out: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Write the plain graph of a model folder to `out`.
+
+    It is traced once in a run, whichever file of tests asks first; folders are told apart by what is in them.
+    """
+    from mirrorkit.exporter.graph.trace import export_onnx
+    from mirrorkit.model.encoder import SentenceEncoder
+
+    def make(home: Path) -> None:
+        export_onnx(SentenceEncoder.load(folder), home / "model.onnx")
+
+    whole = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        whole.update(f"{file.relative_to(folder)} {file.stat().st_size} ".encode() + file.read_bytes())
+    shutil.copyfile(made_once(f"graph-{whole.hexdigest()}", make, tmp_path_factory) / "model.onnx", out)
 
 
 def edited(source: Path, out: Path, change: Callable[[Any], None]) -> Path:

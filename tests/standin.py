@@ -12,8 +12,8 @@ from pathlib import Path
 LAYERS, WIDTH, INNER, HEADS = 2, 64, 128, 2
 
 
-def slice_of(shipped: Path, folder: Path) -> Path:
-    """Write the slice to `folder`, which is new."""
+def slice_of(shipped: Path, folder: Path, *, whole_width: bool = False) -> Path:
+    """Write the slice to `folder`, which is new; with `whole_width` of all dimensions, where their number matters."""
     from safetensors.torch import load_file, save_file
 
     weights = {}
@@ -21,18 +21,16 @@ def slice_of(shipped: Path, folder: Path) -> Path:
         if ".layer." in name and int(name.partition(".layer.")[2].partition(".")[0]) >= LAYERS:
             continue
         for axis, size in enumerate(tensor.shape):
-            tensor = tensor.narrow(axis, 0, {384: WIDTH, 1536: INNER}.get(size, size))  # noqa: PLW2901
+            if not whole_width:
+                tensor = tensor.narrow(axis, 0, {384: WIDTH, 1536: INNER}.get(size, size))  # noqa: PLW2901
         weights[name] = tensor.clone()
     folder.mkdir()
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         shutil.copyfile(shipped / file, folder / file)
     config = json.loads((shipped / "config.json").read_text(encoding="utf-8"))
-    config |= {
-        "hidden_size": WIDTH,
-        "intermediate_size": INNER,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-    }
+    config["num_hidden_layers"] = LAYERS
+    if not whole_width:
+        config |= {"hidden_size": WIDTH, "intermediate_size": INNER, "num_attention_heads": HEADS}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder

@@ -47,9 +47,9 @@ def test_what_the_table_says_is_the_same_vectors_or_a_reason() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # transformers' own code, of dozens of authors
 def test_what_the_table_says_is_so(tmp_path: Path) -> None:
-    exported = sample([row for row in TABLE.values() if row.int8 is not None], 3)
+    exported = sample([row for row in TABLE.values() if row.int8 is not None], 2)
     others = []
-    for row in [*exported, *sample([row for row in TABLE.values() if row.int8 is None], 2)]:
+    for row in [*exported, *sample([row for row in TABLE.values() if row.int8 is None], 1)]:
         (tmp_path / row.kind).mkdir()
         found = run_trial(row.kind, tmp_path / row.kind)
         if found.outcome != row.outcome or max(found.saved or 0, found.fp32 or 0) > ALLOWED:

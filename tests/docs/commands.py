@@ -8,12 +8,27 @@ from pathlib import Path
 
 from tests.docs.blocks import ROOT
 
+_STAND_IN = """from pathlib import Path
+from mirrorkit.cli.app import app
+from mirrorkit.model import hub
 
-def commands(folder: Path) -> dict[str, str]:
-    """Return an environment in which `mirrorkit` and `python` are those of this very test."""
+hub.SHIPPED["tiny"] = Path({folder!r})
+app(prog_name="mirrorkit")
+"""
+
+
+def commands(folder: Path, tiny: Path | None = None) -> dict[str, str]:
+    """Return an environment in which `mirrorkit` and `python` are those of this very test.
+
+    With `tiny` that folder is what the command calls so.
+    """
     programs = folder.parent / f"{folder.name}-programs"
     programs.mkdir()
-    _program(programs / "mirrorkit", f'exec {sys.executable} -m mirrorkit "$@"')
+    started: str | Path = "-m mirrorkit"
+    if tiny is not None:
+        started = programs / "start.py"
+        started.write_text(_STAND_IN.format(folder=str(tiny)), encoding="utf-8")
+    _program(programs / "mirrorkit", f'exec {sys.executable} {started} "$@"')
     _program(programs / "python", f'exec {sys.executable} "$@"')
     return {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 

