@@ -5,8 +5,8 @@
 // every bit, whatever texts are beside it.
 //
 // Before it the file defines `Kind`, and for it: Sums, a vector of sums; dot(sums, group, weights), which adds products
-// of 32 bits of a row with as many of each column; start(by, column), what sums begin with; put(floats, scaling, column,
-// out), which stores floats as they are multiplied next; and it includes tiles.hpp where there are any.
+// of 32 bits of a row with as many of each column; start(by, column), what sums begin with; put(floats, scaling,
+// column, out), which stores floats as they are multiplied next; and it includes tiles.hpp where there are any.
 #pragma once
 
 namespace mk::ops {

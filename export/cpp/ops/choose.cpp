@@ -28,7 +28,8 @@ namespace {
 #if defined(__x86_64__) && defined(__linux__)
 constexpr unsigned tiles = 1u << 24, tiles_of_bytes = 1u << 25, tiles_of_bf16 = 1u << 22;  // of EDX of leaf 7
 
-// Whether this process may use AMX for such tiles: the processor has them, and the kernel, which must be asked, lets it.
+// Whether this process may use AMX for such tiles: the processor has them, and the kernel, which must be asked, lets
+// it.
 bool has_tiles(unsigned kind) {
   constexpr long ask_for = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   unsigned a = 0, b = 0, c = 0, d = 0;

@@ -1,5 +1,5 @@
-// The inputs of the two operators, in order: tokens, mask, the constants of four products, two norms. Of a product in int8
-// there are seven constants; in bf16 there are weight and bias, and three weights of the first product.
+// The inputs of the two operators, in order: tokens, mask, the constants of four products, two norms. Of a product in
+// int8 there are seven constants; in bf16 there are weight and bias, and three weights of the first product.
 #pragma once
 
 #include <onnxruntime_c_api.h>

@@ -1,5 +1,5 @@
-// The arithmetic in int8, compiled once for each kind of processor, see CMakeLists.txt; MIRRORKIT_KERNELS is the name of
-// the table then.
+// The arithmetic in int8, compiled once for each kind of processor, see CMakeLists.txt; MIRRORKIT_KERNELS is the name
+// of the table then.
 #include "kernels.hpp"
 #include "vectors.hpp"
 #if defined(__AMX_INT8__)

@@ -8,7 +8,11 @@
 namespace mk::ops {
 namespace {
 
-constexpr std::size_t block_tokens = 64;  // worked on together: enough to fetch the weights for, few enough for a cache
+// Tokens that are worked on together: enough to fetch the weights for, few enough for a cache. Weights of two bytes are
+// fetched from farther away, so more of them are worth it.
+template <typename Kind>
+constexpr std::size_t block_tokens = sizeof(typename Kind::Weight) == 1 ? 64 : 256;
+
 constexpr float log2e = 1.44269504088896f;
 
 void serially(std::size_t count, const std::function<void(std::size_t)>& use) {
@@ -99,7 +103,7 @@ void Layer<Kind>::run(const float* x, const std::int32_t* mask, std::size_t batc
   std::vector<std::size_t> blocks = {0};  // where each ends among the texts
   for (std::size_t i = 0, begin = 0; i < tokens.texts.size(); ++i) {
     const Span& text = tokens.texts[i];
-    if (text.first + text.length - begin < block_tokens && i + 1 < tokens.texts.size()) continue;
+    if (text.first + text.length - begin < block_tokens<Kind> && i + 1 < tokens.texts.size()) continue;
     blocks.push_back(i + 1);
     begin = text.first + text.length;
   }
@@ -151,7 +155,8 @@ void Layer<Kind>::multiply(const Product<Kind>& by, const Value* rows, std::size
 }
 
 template <typename Kind>
-void Layer<Kind>::attend(const Tokens& tokens, std::size_t first, std::size_t last, Block& block, const Each& each) const {
+void Layer<Kind>::attend(const Tokens& tokens, std::size_t first, std::size_t last, Block& block,
+                         const Each& each) const {
   const std::size_t size = hidden_ / heads_, begin = tokens.texts[first].first;
   std::size_t longest = 0;
   for (std::size_t i = first; i < last; ++i) longest = std::max(longest, tokens.texts[i].length);

@@ -28,8 +28,8 @@ class Layer {
     Norm first, second;
   };
 
-  // Copies what it needs; throws std::invalid_argument for parts that do not fit together, and for a processor that does
-  // not multiply such values.
+  // Copies what it needs; throws std::invalid_argument for parts that do not fit together, and for a processor that
+  // does not multiply such values.
   explicit Layer(const Parts& parts);
 
   std::size_t hidden() const { return hidden_; }

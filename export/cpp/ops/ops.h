@@ -1,4 +1,5 @@
-/* libmirrorkit_ops: operators of ONNX Runtime that run encoder layers in int8 or in bf16, and what puts them into a graph.
+/* libmirrorkit_ops: operators of ONNX Runtime that run encoder layers in int8 or in bf16, and what puts them into a
+ * graph.
  *
  * A session takes them by RegisterCustomOpsLibrary_V2 (Python: SessionOptions.register_custom_ops_library), and then
  * runs graphs that mirrorkit_ops_rewrite returned. ONNX Runtime 1.17 or later is needed; the library is linked to none.
@@ -23,10 +24,10 @@ int mirrorkit_ops_abi(void);
 const char *mirrorkit_ops_kernels(const char *precision);
 
 /* Puts an operator in place of every encoder layer of a serialized ONNX graph: for the precision "int8" of layers as
- * mirrorkit writes them in int8-fused graphs, for "bf16" as in fp32-fused ones. Returns how many layers that were, or -1
- * for bytes that are no readable graph, for another precision or where memory is lacking. Where it is more than 0, `*out`
- * is the new graph, of `*out_size` bytes, to be freed by mirrorkit_ops_free; else it is NULL. Weights that lie in other
- * files still do. */
+ * mirrorkit writes them in int8-fused graphs, for "bf16" as in fp32-fused ones. Returns how many layers that were, or
+ * -1 for bytes that are no readable graph, for another precision or where memory is lacking. Where it is more than 0,
+ * `*out` is the new graph, of `*out_size` bytes, to be freed by mirrorkit_ops_free; else it is NULL. Weights that lie
+ * in other files still do. */
 int mirrorkit_ops_rewrite(const void *graph, size_t size, const char *precision, void **out, size_t *out_size);
 
 void mirrorkit_ops_free(void *graph);

@@ -1,7 +1,7 @@
 // Finds encoder layers in a graph as mirrorkit writes it, and puts an operator in place of each.
 //
-// A layer is known by its MultiHeadAttention: before it products give queries, keys and values, after it come a product,
-// residual and norm, a product with Gelu, a product, residual and norm. What differs in anything stays.
+// A layer is known by its MultiHeadAttention: before it products give queries, keys and values, after it come a
+// product, residual and norm, a product with Gelu, a product, residual and norm. What differs in anything stays.
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -23,7 +23,9 @@ constexpr Text own = "com.microsoft";
 
 class Layers {
  public:
-  Layers(const Graph& graph, const Products& products_in, Text type) : graph_(graph), products_(products_in), type_(type) {
+  // `type` is that of the operator to be put into it.
+  Layers(const Graph& graph, const Products& products_of_it, Text type)
+      : graph_(graph), products_(products_of_it), type_(type) {
     if (graph.has_inner_graphs()) return;
     for (std::size_t i = 0; i < nodes().size(); ++i) {
       if (nodes()[i].is("MultiHeadAttention", own)) find_layer(i);
@@ -129,7 +131,7 @@ class Layers {
 
   const Graph& graph_;
   const Products& products_;
-  const Text type_;  // of the operator
+  const Text type_;
   std::map<std::size_t, std::string> found_;  // operators, by the node whose output is the layer's
   std::set<std::size_t> gone_;
 };

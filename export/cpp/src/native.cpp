@@ -47,7 +47,8 @@ std::optional<Rewritten> rewritten(const File& graph, const Log& log) {
     return std::nullopt;
   }
   log(LogLevel::info,
-      graph.name + ": " + std::to_string(layers) + " encoder layers run by " + library + " (" + kernels(precision) + ")");
+      graph.name + ": " + std::to_string(layers) + " encoder layers run by " + library + " (" + kernels(precision) +
+          ")");
   return Rewritten{std::string(static_cast<const char*>(out), size), std::filesystem::u8path(library)};
 }
 
