@@ -91,6 +91,12 @@ def check_bf16() -> None:
     )
 
 
+def offers_bf16() -> bool:
+    """Tell whether a library is named that multiplies in bf16 on this processor; raises ConfigError for a wrong one."""
+    named = os.environ.get(VARIABLE)
+    return bool(named) and _load(Path(str(named))).mirrorkit_ops_kernels(BF16.encode()) is not None
+
+
 def no_layer(file: Path) -> ConfigError:
     """Return the error for a graph that bf16 was asked of."""
     return ConfigError(

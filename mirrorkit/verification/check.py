@@ -33,7 +33,7 @@ from mirrorkit.runtime.session import OnnxSession, Signature
 from mirrorkit.runtime.static import open_runner
 from mirrorkit.verification.consumers import Contents, lint, verdicts
 from mirrorkit.verification.cuts import CutFigures, measure_cuts
-from mirrorkit.verification.engines import check_openvino
+from mirrorkit.verification.engines import check_openvino, check_ops
 from mirrorkit.verification.foreign import examine
 from mirrorkit.verification.problem import Problem, Severity, Stage, errors
 from mirrorkit.verification.proof import FEWEST, WITHOUT_RANKS, Reference, Verification, measure
@@ -92,7 +92,8 @@ def check(
     A hub id is fetched whole, of the branch, tag or commit `revision`. `variants` limits the graphs that are run; all
     files are looked at anyway. What was left out of a bundle on purpose is a warning: graphs, weights and card; of a
     bundle in the hub's cache everything but tokenizer and one graph. With the engine `openvino` the plain graphs of a
-    bundle are also run by OpenVINO, in each precision that the processor has. Raises BundleError for a missing folder,
+    bundle are also run by OpenVINO, in each precision that the processor has; without it the fused fp32 graph is also
+    run in bf16, where `MIRRORKIT_OPS` names a libmirrorkit_ops that can. Raises BundleError for a missing folder,
     ConfigError for a variant that it lacks; anything else that is wrong is in the result.
 
     >>> from mirrorkit import check
@@ -144,9 +145,10 @@ def _check(bundle: Bundle, wanted: Sequence[str] | None, engine: str) -> CheckRe
         except BundleError as err:
             if known is None:
                 problems.append(Problem(Stage.GRAPH, str(err), where=variant.name))
-    if engine == "openvino" and goldens is not None:
+    if goldens is not None:
         sound = [variant for variant in chosen if not damaged & {variant.file, *variant.data_files}]
-        figures |= check_openvino(bundle, sound, _reference(bundle, goldens), problems)
+        also = check_openvino if engine == "openvino" else check_ops
+        figures |= also(bundle, sound, _reference(bundle, goldens), problems)
     sound = [variant for variant in chosen if variant.name in figures]
     cuts = measure_cuts(bundle, goldens, sound) if bundle.truncate_dims and goldens is not None else ()
     if not bundle.variants:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from math import erf
@@ -14,11 +15,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from mirrorkit import check
 from mirrorkit.cli.app import app
 from mirrorkit.errors import ConfigError
 from mirrorkit.formats.bundle import record_files
 from mirrorkit.runtime.encoder import Encoder
-from tests.bundles import bundle_of
+from tests.bundles import add_goldens, bundle_of
 from tests.conftest import REAL_TEXTS
 from tests.cpp.test_ops import EPSILON, Array, batch, kernels, layers_in, opened
 
@@ -210,6 +212,22 @@ def test_the_command_says_what_ran(
     result = CliRunner().invoke(app, [*words, "--json"])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["variant"] == "ops-bf16"
+
+
+def test_check_holds_it_to_the_limits_of_bf16(
+    library: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    add_goldens(bundle, REAL_TEXTS)
+    monkeypatch.delenv("MIRRORKIT_OPS", raising=False)
+    without = check(bundle).variants
+    assert "fp32-fused" in without
+    assert "ops-bf16" not in without
+    monkeypatch.setenv("MIRRORKIT_OPS", str(library))
+    found = check(bundle)
+    assert not [problem for problem in found.problems if problem.where == "ops-bf16"]
+    assert set(found.variants) == {*without, "ops-bf16"}
+    assert 0.999 < found.variants["ops-bf16"]["cosine_min"] < found.variants["ops-bf16"]["cosine_mean"] < 1
 
 
 def test_layers_are_those_of_fp32_graphs_alone(library: Path, bundle: Path) -> None:

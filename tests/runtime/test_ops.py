@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 pytest.importorskip("onnx", reason="needs the export extra, to make what is run")
 
-from mirrorkit import Encoder, Tensorrt
+from mirrorkit import Encoder, Tensorrt, check
 from mirrorkit.cli.app import app
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.runtime import ops
@@ -140,3 +140,10 @@ def test_the_command_ends_with_two_and_writes_nothing(
     assert result.exit_code == 2
     assert "MIRRORKIT_OPS names none" in result.output
     assert not out.exists()
+
+
+def test_check_proves_what_may_be_asked_for_alone(bundle: Path, named: Callable[[bytes | None], None]) -> None:
+    plain = set(check(bundle).variants)
+    for kernels in (b"avx512-amx", None):  # none of its layers is in this graph; no such arithmetic
+        named(kernels)
+        assert set(check(bundle).variants) == plain
