@@ -169,7 +169,6 @@ TOGETHER = _each(
     {
         "decoupled, rate 2e-4, last 0.5": {"decoupled": True, "learning_rate": 2e-4, "average_last": 0.5},
         "shuffled, decoupled, rate 2e-4, last 0.5": _BEST | {"decoupled": True},
-        "shuffled, decoupled, mask 10, rate 2e-4, last 0.5": _BEST | {"decoupled": True, "span_mask": 10},
         "shuffled, decoupled, hard negatives 0.5, rate 2e-4, last 0.5": _BEST
         | {"decoupled": True, "hard_negatives": 0.5},
         "shuffled, decoupled, rate 3e-4, last 0.5": _BEST | {"decoupled": True, "learning_rate": 3e-4},
