@@ -64,7 +64,7 @@ def test_similarity_is_that_of_onnx_runtime(folder: Path) -> None:
     ("options", "words"),
     [
         (["--engine", "openvino", "--precision", "fp64"], "--precision 'fp64': must be one of fp32, bf16, int8"),
-        (["--precision", "bf16"], "--precision 'bf16': only for OpenVINO"),
+        (["--precision", "int8"], "--precision 'int8': for ONNX Runtime must be bf16 or left out"),
         (["--engine", "openvino", "--device", "cuda"], "--device 'cuda': OpenVINO runs on one of cpu, gpu, npu"),
         (["--engine", "openvino", "--provider", "tensorrt"], "cannot be combined with TensorRT"),
     ],
