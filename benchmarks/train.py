@@ -99,7 +99,6 @@ def check(args: argparse.Namespace) -> list[str]:
     if (peers := set(variants) & set(PEERS)) and not PEER_PYTHON.exists():
         if args.variants:
             raise ConfigError(f"variant {sorted(peers)[0]!r}: run `bash benchmarks/peers/setup trainer` first")
-        print("sentence-transformers' trainer is left out: bash benchmarks/peers/setup trainer", file=sys.stderr)
         variants = [name for name in variants if name not in peers]
     return list(dict.fromkeys(variants))
 
@@ -133,6 +132,8 @@ def benchmark(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         runs = race(variants, args.rounds, lambda variant: run_whole(variant, base, corpus, args), tell)
     else:
         sample = draw_sample(corpus, args, scratch)
+        if not args.variants and args.device == "cpu" and not set(PEERS) & set(variants):
+            print("sentence-transformers' trainer is left out: bash benchmarks/peers/setup trainer", file=sys.stderr)
         runs = race(variants, args.rounds, lambda variant: run_steps(variant, base, sample, args), tell)
     if args.device == "cuda":
         described["hardware"]["gpu"] = torch.cuda.get_device_name()

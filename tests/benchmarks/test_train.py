@@ -188,13 +188,10 @@ def test_ratios_to_another_trainer_stand_beside_those_to_the_official_procedure(
     assert summary["sentence-transformers-bf16"]["ratio"] == pytest.approx(2.25)
 
 
-def test_another_trainer_that_is_not_set_up_is_left_out_aloud_or_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_trainer_that_is_not_set_up_is_left_out_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "PEER_PYTHON", Path("/nowhere/python"))
     asked = bench.build_parser().parse_args([])
     assert bench.check(asked) == list(PRECISIONS)
-    assert "setup trainer" in capsys.readouterr().err
     asked = bench.build_parser().parse_args(["--variants", "ours,sentence-transformers-bf16"])
     with pytest.raises(ConfigError, match="setup trainer"):
         bench.check(asked)
@@ -247,9 +244,14 @@ def test_what_is_not_there_is_replaced_aloud(
     ],
 )
 def test_what_cannot_be_measured_is_one_line_and_exit_code_2(
-    options: list[str], said: str, corpus: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str],
+    said: str,
+    corpus: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = corpus.parent
+    monkeypatch.setattr(bench, "PEER_PYTHON", Path("/nowhere/python"))  # as on a fresh machine
     where = ["--results", str(folder / "results"), "--readme", str(folder / "README.md")]
     assert bench.main(["--base", "tiny", "--corpus", str(corpus), *where, *options]) == 2
     captured = capsys.readouterr()
