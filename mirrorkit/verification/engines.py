@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -14,6 +15,8 @@ from mirrorkit.runtime.session import open_session
 from mirrorkit.verification.problem import Problem
 from mirrorkit.verification.proof import FEWEST, WITHOUT_RANKS, Reference, measure
 from mirrorkit.verification.thresholds import THRESHOLDS, Thresholds, overridden, thresholds_for
+
+log = logging.getLogger(__name__)
 
 Figures = dict[str, dict[str, float]]
 
@@ -45,15 +48,16 @@ def check_openvino(
 def check_ops(bundle: Bundle, variants: Iterable[Variant], reference: Reference, problems: list[Problem]) -> Figures:
     """Run the fused fp32 graph in bf16, where libmirrorkit_ops is named and offers that; add what is wrong.
 
-    Returns what was measured, by `ops-bf16`; nothing for a graph that it has no layers for, which is refused as well
-    when it is asked for.
+    Returns what was measured, by `ops-bf16`; nothing, but for a line in the log, for a graph that it has no layers for,
+    which is refused as well when it is asked for.
     """
     fused = next((variant for variant in variants if variant.name == FUSED), None)
     if fused is None or not offers_bf16():
         return {}
     try:
         session = open_session(bundle.path(fused.file), bf16=True)
-    except ConfigError:
+    except ConfigError as err:
+        log.info("%s is not proved: %s", BF16_VARIANT, err)
         return {}
     return {BF16_VARIANT: _held(session, BF16_VARIANT, THRESHOLDS[BF16], bundle, reference, problems)}
 

@@ -19,15 +19,14 @@ from mirrorkit.runtime.session import OnnxSession
 from tests.bundles import bundle_of
 from tests.conftest import REAL_TEXTS
 from tests.cpp.building import run, succeed
+from tests.cpp.encoder_layer import EPSILON, SCALE, Array, layer_of
 
 pytestmark = pytest.mark.cpp
 onnx = pytest.importorskip("onnx", reason="needs the export extra")
 ort = pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 
 HIDDEN, HEADS, INNER = 96, 3, 200  # heads of 32 channels; panels and groups of four that are not full
-EPSILON, SCALE = 1e-12, 32**-0.5
 STEPS = {"in": 0.03, "out": 0.02, "up": 0.03, "down": 0.02}  # of a byte of the input
-Array = np.ndarray[Any, Any]
 
 
 @pytest.fixture(scope="module")
@@ -92,24 +91,7 @@ def reference(constants: dict[str, Array], x: Array) -> Array:
         found: Array = (whole - zero) * scale @ weight + of[f"{name}.bias"]
         return found
 
-    def norm(values: Array, name: str) -> Array:
-        centred = values - values.mean(-1, keepdims=True)
-        found: Array = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + EPSILON)
-        return found * of[f"{name}.gamma"] + of[f"{name}.beta"]
-
-    def gelu(values: Array) -> Array:
-        from math import erf
-
-        below: Array = np.vectorize(lambda v: 0.5 * (1 + erf(v / 2**0.5)))(values)
-        return values * below
-
-    queries, keys, values = (part.reshape(len(x), HEADS, -1) for part in np.split(product(x, "in"), 3, axis=-1))
-    scores = np.einsum("qhd,khd->hqk", queries, keys) * SCALE
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    weights /= weights.sum(-1, keepdims=True)
-    attended = np.einsum("hqk,khd->qhd", weights, values).reshape(len(x), HIDDEN)
-    middle = norm(product(attended, "out") + x, "first")
-    return norm(product(gelu(product(middle, "up")), "down") + middle, "second")
+    return layer_of(x, HEADS, product, of)
 
 
 def batch(lengths: list[int], seed: int = 1, hidden: int = HIDDEN) -> tuple[Array, Array]:

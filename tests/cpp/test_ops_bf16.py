@@ -7,7 +7,6 @@ import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
-from math import erf
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,14 @@ from mirrorkit.formats.bundle import record_files
 from mirrorkit.runtime.encoder import Encoder
 from tests.bundles import add_goldens, bundle_of
 from tests.conftest import REAL_TEXTS
-from tests.cpp.test_ops import EPSILON, Array, batch, kernels, layers_in, opened
+from tests.cpp.encoder_layer import Array, layer_of
+from tests.cpp.test_ops import batch, kernels, layers_in, opened
 
 pytestmark = pytest.mark.cpp
 onnx = pytest.importorskip("onnx", reason="needs the export extra")
 pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 
 KIND = "EncoderLayerBf16"
-SCALE = 32**-0.5
 # Hidden, heads, inner. Rows of 64 bytes, which tiles take, in all matrices, in some, in none; panels full and not.
 SIZES = [(128, 4, 192), (96, 3, 200), (48, 3, 70)]
 
@@ -76,29 +75,12 @@ def layer(hidden: int, inner: int, *, between: bool = False) -> dict[str, Array]
 def reference(of: dict[str, Array], x: Array, heads: int) -> Array:
     """Return the layer of one text [length, hidden]: operands of products rounded to bf16, all the rest in float64."""
 
-    def product(values: Array, weight: str, bias: Array) -> Array:
-        return narrowed(values) @ narrowed(of[weight]) + bias
+    def product(values: Array, name: str) -> Array:
+        parts = [f"in.{part}" for part in ("queries", "keys", "values")] if name == "in" else [f"{name}.weight"]
+        found: Array = narrowed(values) @ np.concatenate([narrowed(of[part]) for part in parts], axis=1)
+        return found + of[f"{name}.bias"]
 
-    def norm(values: Array, name: str) -> Array:
-        centred = values - values.mean(-1, keepdims=True)
-        found: Array = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + EPSILON)
-        return found * of[f"{name}.gamma"] + of[f"{name}.beta"]
-
-    def gelu(values: Array) -> Array:
-        below: Array = np.vectorize(lambda v: 0.5 * (1 + erf(v / 2**0.5)))(values)
-        return values * below
-
-    queries, keys, values = (
-        product(x, f"in.{part}", bias).reshape(len(x), heads, -1)
-        for part, bias in zip(("queries", "keys", "values"), np.split(of["in.bias"], 3), strict=True)
-    )
-    scores = np.einsum("qhd,khd->hqk", queries, keys) * SCALE
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    weights /= weights.sum(-1, keepdims=True)
-    attended = np.einsum("hqk,khd->qhd", weights, values).reshape(len(x), -1)
-    middle = norm(product(attended, "out.weight", of["out.bias"]) + x, "first")
-    inner = gelu(product(middle, "up.weight", of["up.bias"]))
-    return norm(product(inner, "down.weight", of["down.bias"]) + middle, "second")
+    return layer_of(x, heads, product, of)
 
 
 @pytest.mark.parametrize("between", [False, True])

@@ -1,5 +1,5 @@
-// The arithmetic of a layer for both kinds of values. All of it is local to the file that includes it, for the reason
-// that vectors.hpp tells; nothing of the standard library that has code is used here.
+// The arithmetic of a layer for both kinds of values. All of it but the table at the end is local to the file that
+// includes it, for the reason that vectors.hpp tells; nothing of the standard library that has code is used here.
 //
 // What a row comes to depends on that row alone, and not on how many are computed with it: a text's vector is the same,
 // every bit, whatever texts are beside it.
@@ -247,7 +247,9 @@ void attention(const Projected& text, std::size_t from, std::size_t size, const 
   }
 }
 
-constexpr Kernels<Kind> table = {MIRRORKIT_KERNELS_NAME, narrow, add_norm, linear, linear_gelu, attention};
-
 }  // namespace
+
+extern const Kernels<Kind> MIRRORKIT_KERNELS;
+const Kernels<Kind> MIRRORKIT_KERNELS = {MIRRORKIT_KERNELS_NAME, narrow, add_norm, linear, linear_gelu, attention};
+
 }  // namespace mk::ops

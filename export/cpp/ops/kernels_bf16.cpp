@@ -30,10 +30,3 @@ inline void put(Floats x, const Bf16::Scaling&, std::size_t, std::uint16_t* out)
 }  // namespace mk::ops
 
 #include "arithmetic.hpp"
-
-namespace mk::ops {
-
-extern const Kernels<Bf16> MIRRORKIT_KERNELS;
-const Kernels<Bf16> MIRRORKIT_KERNELS = table;
-
-}  // namespace mk::ops

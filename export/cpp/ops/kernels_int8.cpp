@@ -44,10 +44,3 @@ inline void put(Floats x, const Int8::Scaling& scaling, std::size_t column, std:
 }  // namespace mk::ops
 
 #include "arithmetic.hpp"
-
-namespace mk::ops {
-
-extern const Kernels<Int8> MIRRORKIT_KERNELS;
-const Kernels<Int8> MIRRORKIT_KERNELS = table;
-
-}  // namespace mk::ops
