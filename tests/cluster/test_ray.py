@@ -84,7 +84,10 @@ def kill(what: str, cluster: Any, process: subprocess.Popen[str], draw: random.R
         cluster.remove_node(node, allow_graceful=False)
         cluster.add_node(num_cpus=1, memory=MEMORY)
     else:
-        os.kill(draw.choice(workers_of(cluster)), signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while not (found := workers_of(cluster)) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)  # between two tasks Ray calls a worker idle
+        os.kill(draw.choice(found), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
