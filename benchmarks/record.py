@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mirrorkit.bench.measure.machine import cpu_flags
 from mirrorkit.errors import OutputError
 from mirrorkit.formats.json_file import read_object
 from mirrorkit.machine.facts import cpu_name, load_average, usable_cores, versions
@@ -19,11 +20,20 @@ RESULTS, README = HERE / "results", HERE / "README.md"
 
 PAGES = {
     "studies": "studies.md",
+    "step": "studies.md",
     "verdict": "studies.md",
     "words": "studies.md",
     "peers": "peers.md",
     "ladder": "ladder.md",
 }  # where sections stand; the others in README.md
+
+INSTRUCTIONS = {  # of Linux' names of features, the best first
+    "amx_tile": "AMX",
+    "avx512_bf16": "AVX-512 BF16",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx512f": "AVX-512",
+    "avx2": "AVX2",
+}
 
 Figures = Mapping[str, Any]
 
@@ -31,9 +41,16 @@ Figures = Mapping[str, Any]
 def machine(gpu: str | None, *packages: str) -> dict[str, Any]:
     """Return the hardware and versions that a measurement is worthless without; no name of the host."""
     return {
-        "hardware": {"cpu": cpu_name(), "cores": usable_cores(), "gpu": gpu, "load_average": load_average()},
+        "hardware": {"cpu": processor(), "cores": usable_cores(), "gpu": gpu, "load_average": load_average()},
         "versions": versions("mirrorkit", *packages),
     }
+
+
+def processor() -> str:
+    """Return the processor's name and its best instructions for products: two of one name may differ in those."""
+    flags = cpu_flags() or []
+    best = next((name for flag, name in INSTRUCTIONS.items() if flag in flags), None)
+    return f"{cpu_name()} with {best}" if best else cpu_name()
 
 
 def slug(text: str) -> str:

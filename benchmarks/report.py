@@ -13,6 +13,7 @@ from benchmarks.ladder.table import ladder_section
 from benchmarks.peers.report import peers_section, read_peer_records, record_stem
 from benchmarks.record import README, RESULTS, page_of, read_json, update_section
 from benchmarks.training.report import read_records, training_section
+from benchmarks.training.step import step_section
 from benchmarks.training.study_report import machine_slug, quality_section, read_studies, studies_section
 from benchmarks.verdict.table import verdicts_section
 from benchmarks.word_dev.table import words_section
@@ -21,6 +22,7 @@ from mirrorkit.errors import MirrorkitError
 SECTIONS: dict[str, Callable[[Path], str]] = {
     "train": lambda results: training_section(read_records(results)),
     "studies": lambda results: studies_section(read_studies(results)),
+    "step": step_section,
     "quality": lambda results: quality_section(read_json(results, "quality_")),
     "peers": lambda results: peers_section(read_peer_records(results)),
     "verdict": verdicts_section,
