@@ -25,7 +25,7 @@ from benchmarks.peers.contestants import ALL, TORCH, Contestant, LineUp, Sources
 from benchmarks.peers.lineup import gpu_name, line_up, peer_versions
 from benchmarks.peers.peak import measure_peak, pass_gflop
 from benchmarks.peers.plot import draw
-from benchmarks.peers.report import peers_section, read_peer_records, record_stem
+from benchmarks.peers.report import NOT_ASKED_FOR, peers_section, read_peer_records, record_stem
 from benchmarks.peers.texts import mixed_texts, shaped_texts, whole_numbers
 from benchmarks.processes import ProcessError, Run, environment, race, run_json
 from mirrorkit.errors import ConfigError, MirrorkitError
@@ -209,7 +209,7 @@ def benchmark(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     )
     others = peer_versions(sources)
     found = line_up(sources, wanted, gpu)
-    found.absent |= dict.fromkeys((name for name in ALL if not wanted(name)), "not asked for")
+    found.absent |= dict.fromkeys((name for name in ALL if not wanted(name)), NOT_ASKED_FOR)
     shapes = shaped_texts(args.shapes, sources.bundle, texts, args.shape_texts)
     stages = Stages(found, args, scratch, shapes)
     record: dict[str, Any] = {

@@ -11,6 +11,7 @@ from benchmarks.record import Figures, read_json, slug, table
 
 BASELINE = "sentence-transformers torch"
 NOTHING = "–"
+NOT_ASKED_FOR = "not asked for"  # why a contestant that could have run is absent
 
 
 def record_stem(record: Figures) -> str:
@@ -114,14 +115,17 @@ def _speed(record: Figures) -> str:
         row += [f"{100 * max(rate) * per_text / peak:.0f} %" if counted else NOTHING]
         row += [f"{statistics.median(p50):.2f}", f"{min(p50):.2f}", _against(runs, name, "p50_ms")]
         rows.append(row)
-    rows += [[name, reason, *[NOTHING] * 6] for name, reason in record["absent"].items()]
+    absent = record["absent"].items()
+    rows += [[name, reason, *[NOTHING] * 6] for name, reason in absent if reason != NOT_ASKED_FOR]
+    left = sum(reason == NOT_ASKED_FOR for _, reason in absent)
     columns = ["", "sentences/s, median", "best", "× torch (lowest–highest)", "of the GEMM peak"]
     columns += ["one short text, p50 [ms], median", "best", "× torch (lowest–highest)"]
     note = (
         f"\n\nThe GEMM peak is the best fp32 matrix product on the same threads, {peak:.0f} GFLOP/s ({where}; asked: "
         f"{', '.join(record['peak'])}). int8 can pass it. The share counts the work of the best pass without padding."
     )
-    return table(columns, rows) + (note if peak else "")
+    fewer = f"\n\nOf all contestants {left} were not asked for here." if left else ""
+    return table(columns, rows) + fewer + (note if peak else "")
 
 
 def _against(runs: Mapping[str, Sequence[Figures]], name: str, figure: str) -> str:

@@ -10,7 +10,15 @@ from typing import Any
 from benchmarks.record import Figures, read_json, slug, table, write_json
 
 # Whom every variant is held against, and under which name that ratio is kept.
-RIVALS = {"official": "ratio", "sentence-transformers-bf16": "ratio_peer"}
+RIVALS = {
+    "official": "ratio",
+    "sentence-transformers-bf16": "ratio_peer",
+    "sentence-transformers-fp32": "ratio_peer_fp32",
+}
+PEER_COLUMNS = {
+    "ratio_peer": "times sentence-transformers in bf16",
+    "ratio_peer_fp32": "times sentence-transformers in fp32",
+}
 
 
 def summarise(runs: Mapping[str, Sequence[Figures]], speed: str) -> dict[str, dict[str, float]]:
@@ -71,7 +79,7 @@ def _heading(record: Figures, what: str) -> str:
 
 
 def _steps_table(record: Figures) -> str:
-    peer = any("ratio_peer" in row for row in record["summary"].values())
+    peers = [name for name in PEER_COLUMNS if any(name in row for row in record["summary"].values())]
     steps = f"{record['steps']} steps after {record['warmup_steps']} of warm-up"
     rows = [
         [
@@ -80,13 +88,13 @@ def _steps_table(record: Figures) -> str:
             f"{row['median']:.1f}",
             f"{row['best']:.1f}",
             _ratio(row),
-            *([_ratio(row, "ratio_peer")] if peer else []),
+            *(_ratio(row, name) for name in peers),
             *_memory(row),
         ]
         for variant, row in record["summary"].items()
     ]
     columns = ["variant", "precision", "pairs/s, median", "best", "times official (lowest–highest)"]
-    columns += ["times sentence-transformers in bf16"] if peer else []
+    columns += [PEER_COLUMNS[name] for name in peers]
     return f"{_heading(record, f'pairs per second over {steps}')}\n\n{table([*columns, *_MEMORY], rows)}"
 
 
