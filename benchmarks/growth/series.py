@@ -54,7 +54,12 @@ SERIES = {
     "files-parquet": Series(FILES, TEXTS, MANY, "to .parquet", 10_000, ending="parquet", flat_from=10_000),
     "files-jsonl": Series(FILES, TEXTS, MANY, "to .jsonl", 10_000, ending="jsonl", flat_from=10_000),
     "train-strings": Series(
-        TRAIN, TEXTS, MANY, "one epoch, strings of eight words, one layer of 32", 100_000, flat_from=10_000
+        TRAIN,
+        TEXTS,
+        (*MANY[:3], 300_000, MANY[3]),
+        "one epoch, strings of eight words, one layer of 32",
+        100_000,
+        flat_from=10_000,
     ),
     "train-steps": Series(
         TRAIN, STEPS, (20, 200, 2_000), f"the same model, {STRINGS:,} strings over and over", 200, flat_from=200
