@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import record as files
 from benchmarks.growth import series as kinds
 from benchmarks.growth.making import NARROW, SHAPE, SPECIAL, grown, make_model, pieces_of, words_of, write_texts
-from benchmarks.growth.series import ENCODE, ROWS, TEXTS, TOKENS, TRAIN, Series
+from benchmarks.growth.series import ENCODE, READ, ROWS, STEPS, TEXTS, TOKENS, TRAIN, Series
 from benchmarks.growth.worker import Job
 from benchmarks.processes import Run, environment, run, run_json
 from benchmarks.training.studies import go_on
@@ -122,10 +122,16 @@ class Making:
 
     def run(self, series: Series, size: int) -> Run:
         """Measure one point in a process of its own."""
-        job = self._trained(series, size) if series.task == TRAIN else self._encoded(series, size)
+        job = self._job(series, size)
         command = [sys.executable, "-m", "benchmarks.growth.worker", json.dumps(asdict(job))]
         path = str(files.ROOT)
         return run_json(command, f"{series.about}, {size}", environment(series.threads, PYTHONPATH=path), files.ROOT)
+
+    def _job(self, series: Series, size: int) -> Job:
+        if series.task == READ:
+            corpus = self._texts(kinds.VOCABULARIES[0], WORDS_A_STRING, size)
+            return Job("read", "", str(corpus), series.threads)
+        return self._trained(series, size) if series.task == TRAIN else self._encoded(series, size)
 
     def _encoded(self, series: Series, size: int) -> Job:
         rows, each, count = kinds.VOCABULARIES[0], WORDS_A_TEXT, size
@@ -144,12 +150,15 @@ class Making:
         rows, each, count, pairs, longest = kinds.VOCABULARIES[0], WORDS_A_STRING, size, 200, 50
         if series.axis == TOKENS:
             pairs, longest, each = kinds.STEP_TOKENS // size, size, size - SPECIAL
-            count = pairs * kinds.STEPS
+            count = pairs * kinds.FEW_STEPS
         elif series.axis == ROWS:
-            rows, each, count = size, kinds.VOCABULARY_WORDS, pairs * kinds.STEPS
+            rows, each, count = size, kinds.VOCABULARY_WORDS, pairs * kinds.FEW_STEPS
+        elif series.axis == STEPS:
+            count = kinds.STRINGS
         corpus = self._texts(rows, each, count)
-        model = self._random(rows, NARROW if series.axis == TEXTS else SHAPE)
-        return Job("train", str(model), str(corpus), series.threads, batch_size=pairs, max_length=longest)
+        model = self._random(rows, NARROW if series.axis in (TEXTS, STEPS) else SHAPE)
+        steps = size if series.axis == STEPS else 0
+        return Job("train", str(model), str(corpus), series.threads, batch_size=pairs, max_length=longest, steps=steps)
 
     def _texts(self, rows: int | None, each: int, count: int) -> Path:
         words = words_of(self._pieces if rows is None else grown(self._pieces, rows))

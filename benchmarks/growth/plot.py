@@ -7,62 +7,73 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.growth.report import Growth
-from benchmarks.growth.series import ROWS, TEXTS, TOKENS
+from benchmarks.growth.series import STEPS, TOKENS
 from mirrorkit.extras import require
 
 require("matplotlib", extra="demo")
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-TITLES = {TEXTS: "number of texts", TOKENS: "tokens a text", ROWS: "rows of the vocabulary"}
-COLORS = {
-    "encode-texts": "#c2410c",
-    "encode-texts-2": "#fb923c",
-    "encode-length": "#c2410c",
-    "encode-vocabulary": "#c2410c",
-    "files-npy": "#0f766e",
-    "files-parquet": "#2dd4bf",
-    "files-jsonl": "#84cc16",
-    "train-strings": "#334155",
-    "train-length": "#334155",
-    "train-vocabulary": "#334155",
-}
+# A column each: title, what grows, and the series in it with their colours.
+COLUMNS = (
+    (
+        "encoding, by number of texts",
+        "texts",
+        {
+            "encode-texts": "#c2410c",
+            "encode-texts-2": "#fb923c",
+            "files-npy": "#0f766e",
+            "files-parquet": "#2dd4bf",
+            "files-jsonl": "#84cc16",
+        },
+    ),
+    (
+        "training, by number of strings",
+        "strings, or pairs trained on",
+        {"train-strings": "#334155", "train-steps": "#7c3aed", "read-strings": "#94a3b8"},
+    ),
+    ("by length", "tokens a text", {"encode-length": "#c2410c", "train-length": "#334155"}),
+    ("by vocabulary", "rows of the vocabulary", {"encode-vocabulary": "#c2410c", "train-vocabulary": "#334155"}),
+)
 
 
 def draw(found: Sequence[Growth], file: Path) -> None:
     """Write a PNG of two rows of panels, CPU time and memory; a column for each thing that grows."""
-    axes_shown = [axis for axis in TITLES if any(growth.series.axis == axis for growth in found)]
-    if not axes_shown:
+    measured = {growth.name: growth for growth in found}
+    columns = [column for column in COLUMNS if any(name in measured for name in column[2])]
+    if not columns:
         return
-    figure = Figure(figsize=(4.6 * len(axes_shown), 7.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=(4.6 * len(columns), 7.6), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(2, len(axes_shown), squeeze=False)
-    for column, axis in enumerate(axes_shown):
-        shown = [growth for growth in found if growth.series.axis == axis]
-        for growth in shown:
-            _lines(panels[0][column], panels[1][column], growth)
-        _finish(panels[0][column], f"CPU µs a {'token' if axis == TOKENS else 'text or pair'}", axis)
-        _finish(panels[1][column], "peak memory, MB", axis)
-        panels[0][column].legend(fontsize=8, frameon=False)
-        panels[0][column].set_title(f"by {TITLES[axis]}", fontsize=11, loc="left")
+    panels = figure.subplots(2, len(columns), squeeze=False)
+    for number, (title, axis, colors) in enumerate(columns):
+        work, memory = panels[0][number], panels[1][number]
+        for name, color in colors.items():
+            if growth := measured.get(name):
+                _lines(work, memory, growth, color)
+        _finish(work, f"CPU µs a {'token' if axis == TOKENS else 'text, string or pair'}", axis)
+        _finish(memory, "peak memory, MB", axis)
+        work.set_title(title, fontsize=12, loc="left")
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file)
 
 
-def _lines(work: Any, memory: Any, growth: Growth) -> None:
-    color = COLORS[growth.name]
+def _lines(work: Any, memory: Any, growth: Growth, color: str) -> None:
     by_token = growth.series.axis == TOKENS
-    seconds = [growth.per_unit(size) / (size if by_token else 1) * 1e6 for size in growth.sizes]
-    peaks = [growth.at(size, "peak_memory_bytes") / 1e6 for size in growth.sizes]
-    work.plot(growth.sizes, seconds, "o-", color=color, ms=4, label=f"{growth.name}: {growth.work_verdict}")
-    memory.plot(growth.sizes, peaks, "o-", color=color, ms=4)
+    sizes = growth.sizes
+    seconds = [growth.per_unit(size) / (size if by_token else 1) * 1e6 for size in sizes]
+    peaks = [growth.at(size, "peak_memory_bytes") / 1e6 for size in sizes]
+    at = [growth.at(size, "units") for size in sizes] if growth.series.axis == STEPS else sizes
+    work.plot(at, seconds, "o-", color=color, ms=4, label=f"{growth.name}: {growth.work_verdict}")
+    memory.plot(at, peaks, "o-", color=color, ms=4, label=f"{growth.name}: {growth.memory_verdict}")
 
 
 def _finish(panel: Any, what: str, axis: str) -> None:
     panel.set_xscale("log")
     panel.set_yscale("log")
     low, high = panel.get_ylim()
-    panel.set_ylim(low / 1.6, high * 1.6)  # level lines are to look level
+    panel.set_ylim(low / 1.6, high * 4)  # level lines are to look level, below the legend
+    panel.legend(fontsize=8, frameon=False, loc="upper left")
     panel.set_xlabel(axis, fontsize=9)
     panel.set_ylabel(what, fontsize=9)
     panel.grid(alpha=0.25)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from benchmarks import record as files
 from benchmarks.growth.fit import MEMORY_WITHIN, WORK_WITHIN, Slope, each, fit
 from benchmarks.growth.making import SHAPE, work_of
-from benchmarks.growth.series import ENCODE, ROWS, SERIES, TEXTS, TOKENS, Series
+from benchmarks.growth.series import ENCODE, FILES, READ, ROWS, SERIES, STEPS, TEXTS, TOKENS, WORK_TOKENS, Series
 from mirrorkit.formats.json_file import read_object
 
 PAGE = files.HERE / "growth.md"
@@ -65,7 +66,7 @@ def growth_of(name: str, record: files.Figures) -> Growth | None:
         return None
     sizes = sorted({run["size"] for run in runs})
     config = record["config"] if series.task == ENCODE else SHAPE
-    if series.axis == TEXTS:
+    if series.axis in (TEXTS, STEPS):
         work = fit([run["size"] for run in runs], [run["cpu_seconds"] for run in runs])
     elif series.axis == TOKENS:
         work = fit([work_of(config, run["size"]) for run in runs], [_per_unit(run) for run in runs])
@@ -127,7 +128,7 @@ def verdicts(found: Sequence[Growth]) -> str:
 
 
 def _points(growth: Growth) -> str:
-    scale, unit = (1e6, "µs") if growth.series.task == "files" else (1e3, "ms")
+    scale, unit = (1e6, "µs") if growth.series.task in (FILES, READ) else (1e3, "ms")
     rows = []
     for size in growth.sizes:
         runs = [run for run in growth.runs if run["size"] == size]
@@ -155,19 +156,52 @@ def extrapolated(record: files.Figures, found: Sequence[Growth], price: float | 
     if lengths is None or texts is None or texts.work is None:
         return ""
     cores = cores or record["hardware"]["cores"]
-    decades = MANY / texts.sizes[-1]
-    least, most = decades ** min(0.0, texts.work.low - 1), decades ** max(0.0, texts.work.high - 1)
+    decades = math.log10(MANY / texts.sizes[-1])
+    least, most = 10 ** (decades * min(0.0, texts.work.low - 1)), 10 ** (decades * max(0.0, texts.work.high - 1))
     rows = []
     for size in lengths.sizes:
-        hours = lengths.per_unit(size) * MANY / 3600
-        row = [f"{size}", f"{hours:,.0f}", f"{hours * least:,.0f}–{hours * most:,.0f}", f"{hours / cores:,.0f}"]
+        each_one = lengths.per_unit(size)
+        hours = each_one * MANY / 3600
+        row = [f"{size}", f"{each_one * 1e3:.3f}", f"{hours:,.0f}", f"{hours * least:,.0f}–{hours * most:,.0f}"]
+        row.append(f"{hours / cores:,.0f}")
         rows.append([*row, f"{hours / cores * price:,.2f}"] if price is not None else row)
-    head = ["tokens a text", "core-hours, linear", "by the interval of the exponent", f"hours of {cores} cores"]
+    head = ["tokens a text", "CPU ms a text", "core-hours, linear", "by the interval of the exponent"]
+    head.append(f"hours of {cores} cores")
     priced = [f"at {price:g} an hour"] if price is not None else []
+    drawn = (
+        f"Drawn from encode-length, one thread's CPU seconds for {WORK_TOKENS:,} tokens at each length, times 10^9. "
+        f"The interval is that of the exponent of encode-texts, {texts.work.low:.3f} to {texts.work.high:.3f}, carried "
+        f"on over the {decades:.1f} decades beyond its {texts.sizes[-1]:,} texts. {_of_threads(by_name)} A job of that "
+        "size is one of shards, and what those cost beside encoding is simulated in [scale.md](scale.md). "
+    )
+    if price is None:
+        drawn += "`--price` of a machine's hour adds a column."
+    else:
+        drawn += f"The price, {price:g} for an hour of {cores} cores, is an assumption: `--price` takes your own."
+    told = [files.table([*head, *priced], rows), drawn, _strings_held(by_name)]
+    return "### A billion texts, on paper\n\n" + "\n\n".join(part for part in told if part)
+
+
+def _of_threads(by_name: Mapping[str, Growth]) -> str:
+    """Say what a text costs by two threads, of the processor and by the clock, beside one."""
+    one, two = by_name["encode-texts"], by_name.get("encode-texts-2")
+    common = sorted(set(one.sizes) & set(two.sizes)) if two else []
+    if two is None or not common:
+        return "Hours of several cores are as if a second thread cost nothing, which is not measured here."
+    ratio = two.per_unit(common[-1]) / one.per_unit(common[-1])
     return (
-        "### A billion texts, on paper\n\n"
-        f"{files.table([*head, *priced], rows)}\n\n"
-        f"One thread's seconds a text times 10^9, from {texts.sizes[-1]:,} texts as the most that were encoded here; "
-        "a job of that size is one of shards, and what those cost beside encoding is simulated in [scale.md](scale.md)."
-        + ("" if price is not None else " `--price` of a machine's hour adds a column.")
+        f"Hours of several cores are as if each more cost nothing: by two threads {common[-1]:,} texts took "
+        f"{ratio:.2f} times the CPU seconds of one."
+    )
+
+
+def _strings_held(by_name: Mapping[str, Growth]) -> str:
+    """Say what a corpus of as many strings would hold of the memory, where that is measured."""
+    found = by_name.get("read-strings")
+    if found is None or found.bytes_each is None:
+        return ""
+    return (
+        f"A corpus to fine-tune on holds {found.bytes_each:.0f} bytes of memory a string while it is read "
+        f"(read-strings, a line through {found.series.flat_from:,} to {found.sizes[-1]:,} strings): a billion take "
+        f"{found.bytes_each * MANY / 1e9:,.0f} GB, and `--limit` draws a sample of them in memory that does not grow."
     )

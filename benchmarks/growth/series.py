@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from mirrorkit.errors import ConfigError
 
-TEXTS, TOKENS, ROWS = "texts", "tokens a text", "rows of the vocabulary"
-ENCODE, FILES, TRAIN = "encode", "files", "train"
+TEXTS, TOKENS, ROWS, STEPS = "texts", "tokens a text", "rows of the vocabulary", "steps"
+ENCODE, FILES, TRAIN, READ = "encode", "files", "train", "read"
 
 
 @dataclass(frozen=True)
 class Series:
     """One thing that grows while all else stays; each of its points is a process of its own."""
 
-    task: str  # ENCODE by a bundle, FILES by a small model, which leaves reading and writing, or TRAIN
+    task: str  # ENCODE by a bundle, FILES by a small model, which leaves reading and writing, TRAIN, or READ a corpus
     axis: str
     sizes: tuple[int, ...]
     about: str
@@ -27,7 +27,7 @@ class Series:
     @property
     def per(self) -> str:
         """What one unit of work is called: seconds are told of so many of these."""
-        return "text" if self.task != TRAIN else "pair"
+        return {TRAIN: "pair", READ: "string"}.get(self.task, "text")
 
 
 MANY = (1_000, 10_000, 100_000, 1_000_000)
@@ -35,7 +35,8 @@ LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 VOCABULARIES = (5_000, 35_000, 250_000)
 WORK_TOKENS = 16_384  # of a point of a series of lengths, whatever they are
 STEP_TOKENS = 4_096  # of a batch in training, one view: pairs times tokens
-VOCABULARY_TEXTS, VOCABULARY_WORDS, STEPS = 4_096, 14, 5
+VOCABULARY_TEXTS, VOCABULARY_WORDS, FEW_STEPS = 4_096, 14, 5
+STRINGS = 10_000  # of the series of steps
 BLOCK = 4_096  # texts that `mirrorkit encode` reads ahead
 
 SERIES = {
@@ -53,17 +54,33 @@ SERIES = {
     "files-parquet": Series(FILES, TEXTS, MANY, "to .parquet", 10_000, ending="parquet", flat_from=10_000),
     "files-jsonl": Series(FILES, TEXTS, MANY, "to .jsonl", 10_000, ending="jsonl", flat_from=10_000),
     "train-strings": Series(
-        TRAIN, TEXTS, MANY[:3], "one epoch, strings of eight words, one layer of 32", 10_000, flat_from=10_000
+        TRAIN,
+        TEXTS,
+        (*MANY[:3], 300_000, MANY[3]),
+        "one epoch, strings of eight words, one layer of 32",
+        100_000,
+        flat_from=10_000,
+    ),
+    "train-steps": Series(
+        TRAIN, STEPS, (20, 200, 2_000), f"the same model, {STRINGS:,} strings over and over", 200, flat_from=200
+    ),
+    "read-strings": Series(
+        READ,
+        TEXTS,
+        (*MANY, 10_000_000),
+        "a corpus read, without training; strings of eight words",
+        1_000_000,
+        flat_from=1_000_000,
     ),
     "train-length": Series(
         TRAIN,
         TOKENS,
         LENGTHS[::2],
-        f"{STEPS} steps of {STEP_TOKENS:,} tokens a view, in fewer pairs the longer they are",
+        f"{FEW_STEPS} steps of {STEP_TOKENS:,} tokens a view, in fewer pairs the longer they are",
         512,
     ),
     "train-vocabulary": Series(
-        TRAIN, ROWS, VOCABULARIES, f"{STEPS} steps of 200 pairs of {VOCABULARY_WORDS} words", 250_000
+        TRAIN, ROWS, VOCABULARIES, f"{FEW_STEPS} steps of 200 pairs of {VOCABULARY_WORDS} words", 250_000
     ),
 }
 

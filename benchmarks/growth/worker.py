@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,20 @@ from mirrorkit.machine.facts import peak_memory_bytes
 class Job:
     """What one process measures."""
 
-    task: str  # encode or train
-    model: str  # folder of a bundle, or of a model to train
+    task: str  # encode, train or read
+    model: str  # folder of a bundle, or of a model to train; to read none is needed
     corpus: str  # file of texts, one a line
     threads: int
     ending: str = "npy"
     batch_size: int = 200  # pairs
     max_length: int = 50  # tokens
     scratch: str | None = None  # folder for what is written
+    steps: int = 0  # of a training; 0: one epoch
 
 
 def measure(job: Job) -> dict[str, Any]:
     """Return the figures of one point."""
-    figures = _encode(job) if job.task == "encode" else _train(job)
+    figures = {"encode": _encode, "train": _train, "read": _read}[job.task](job)
     return {**figures, "peak_memory_bytes": peak_memory_bytes()}
 
 
@@ -72,11 +74,14 @@ def _train(job: Job) -> dict[str, Any]:
     recipe = dataclasses.replace(OFFICIAL["sentence-bert"], batch_size=job.batch_size, max_length=job.max_length)
     encoder = SentenceEncoder.load(job.model, pooling=recipe.pooling, dropout=recipe.dropout)
 
-    def run(limit: int | None) -> Any:
-        return train(encoder, load_corpus(Path(job.corpus), limit=limit), recipe, device="cpu")
+    def run(corpus: Path | list[str], steps: int) -> Any:
+        asked = dataclasses.replace(recipe, steps=steps)
+        return train(encoder, load_corpus(corpus), asked, device="cpu")
 
-    start, _, _ = _spent(lambda: run(2))  # a step of two strings: what torch does once alone
-    cpu, wall, stats = _spent(lambda: run(None))
+    with Path(job.corpus).open(encoding="utf-8") as file:
+        two = list(islice(file, 2))
+    start, _, _ = _spent(lambda: run(two, 1))  # a step of two strings: what torch does once alone
+    cpu, wall, stats = _spent(lambda: run(Path(job.corpus), job.steps))
     return {
         "units": stats.pairs,
         "steps": stats.steps,
@@ -85,6 +90,14 @@ def _train(job: Job) -> dict[str, Any]:
         "wall_seconds": wall,
         "precision": stats.precision,
     }
+
+
+def _read(job: Job) -> dict[str, Any]:
+    from mirrorkit.training.corpus import load_corpus
+
+    start, _, _ = _spent(lambda: load_corpus(["one", "two"]))  # imports
+    cpu, wall, corpus = _spent(lambda: load_corpus(Path(job.corpus)))
+    return {"units": len(corpus), "cpu_seconds": cpu, "start_cpu_seconds": start, "wall_seconds": wall}
 
 
 def _spent(work: Callable[[], Any]) -> tuple[float, float, Any]:

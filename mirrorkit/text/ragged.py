@@ -39,6 +39,11 @@ class RaggedIds:
     def __getitem__(self, i: int) -> npt.NDArray[np.int32]:
         return self.flat[self.starts[i] : self.starts[i + 1]]
 
+    def part(self, first: int, end: int) -> RaggedIds:
+        """Return the texts from `first` up to but without `end`; the ids are not copied."""
+        starts = self.starts[first : end + 1]
+        return RaggedIds(self.flat[starts[0] : starts[-1]], starts - starts[0])
+
     def behind(self, count: int) -> RaggedIds:
         """Return the same texts without their first `count` tokens."""
         kept = np.maximum(self.lengths - count, 0)

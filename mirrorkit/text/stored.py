@@ -1,6 +1,6 @@
 """Strings on disk in the place of a list, for a corpus of many millions: memory holds only where each of them lies.
 
-A row costs 12 bytes of memory a column, and 8 more while repeats are looked for. The file has no name: it is gone with
+A row costs 12 bytes of memory a column, and 17 more while repeats are looked for. The file has no name: it is gone with
 the process, however that ends.
 """
 
@@ -20,9 +20,10 @@ from mirrorkit.errors import CorpusError
 from mirrorkit.text.ragged import Ints
 from mirrorkit.text.strings import chunks
 
-IN_MEMORY = 1 << 26  # characters of all strings together, up to which they are lists
+IN_MEMORY = 1 << 26  # bytes of memory that all strings together take, up to which they are lists
 _BUFFER = 1 << 20  # bytes that may lie between strings which are read at once
 _BLOCK = 4_096  # strings written or read at once
+_PART = 1 << 18  # hashes that are looked up at once
 
 _Lengths = npt.NDArray[np.int32]
 Hashes = npt.NDArray[np.int64]
@@ -111,16 +112,14 @@ class Store:
         three in a million.
         """
         lengths: list[_Lengths] = [np.frombuffer(each, dtype=np.int32) for each in self._lengths]
-        ends = np.cumsum(sum(lengths), dtype=np.int64)  # of the rows
+        kept = None if repeats else first_places(np.frombuffer(self._hashes, dtype=np.int64))
+        starts = np.cumsum(sum(lengths), dtype=np.int64)  # the ends of the rows, made the starts of their strings
         found: list[StoredTexts] = []
         for column in reversed(lengths):
-            ends = ends - column
-            found.insert(0, StoredTexts(self._file, ends, column))
-        if repeats:
-            return found, 0
-        kept = first_places(np.frombuffer(self._hashes, dtype=np.int64))
-        dropped = len(ends) - len(kept)
-        return ([each.take(kept) for each in found] if dropped else found), dropped
+            starts -= column
+            each = StoredTexts(self._file, starts if column is lengths[0] else starts.copy(), column)
+            found.insert(0, each if kept is None else each.take(kept))
+        return found, 0 if kept is None else len(starts) - len(kept)
 
     def _write(self, data: bytes) -> None:
         try:
@@ -132,10 +131,24 @@ class Store:
             ) from err
 
 
-def first_places(hashes: Hashes) -> Ints:
-    """Return where each different number stands first, in ascending order."""
-    order = np.argsort(hashes, kind="stable")
-    ranked = hashes[order]
-    first = np.ones(len(order), dtype=bool)
-    np.not_equal(ranked[1:], ranked[:-1], out=first[1:])
-    return np.sort(order[first])
+def first_places(hashes: Hashes) -> Ints | None:
+    """Return where each different number stands first, in ascending order; None: all are different."""
+    ranked = np.sort(hashes)
+    again = ranked[1:] == ranked[:-1]
+    if not again.any():
+        return None
+    repeated = np.unique(ranked[1:][again])
+    del ranked, again
+    blocks = ((start, hashes[start : start + _PART]) for start in range(0, len(hashes), _PART))
+    doubtful = np.concatenate([start + np.flatnonzero(_among(block, repeated)) for start, block in blocks])
+    first = np.unique(hashes[doubtful], return_index=True)[1]  # usually few are sorted with their places
+    kept = np.ones(len(hashes), dtype=np.bool_)
+    kept[doubtful] = False
+    kept[doubtful[first]] = True
+    return np.flatnonzero(kept)
+
+
+def _among(hashes: Hashes, ranked: Hashes) -> npt.NDArray[np.bool_]:
+    places = np.minimum(np.searchsorted(ranked, hashes), len(ranked) - 1)
+    found: npt.NDArray[np.bool_] = ranked[places] == hashes
+    return found

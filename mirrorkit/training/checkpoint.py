@@ -157,7 +157,7 @@ class Checkpoint:
         state.batch += 1
         if self._file is None:
             return
-        step = len(state.watch.losses)
+        step = state.watch.done
         stop = ranks.any(bool(self._stopping), state.encoder.device)
         if stop or (self._every and step % self._every == 0):
             self._save(state, ranks, self._file)
@@ -170,14 +170,14 @@ class Checkpoint:
         if not ranks.leads:
             return
         tensors = {f"random.{i}": tensor for i, tensor in enumerate(random)}
-        tensors["losses"] = torch.stack(state.watch.losses).float()
+        tensors["losses"] = state.watch.losses.float().clone()
         for name, weight in state.encoder.named_parameters():
             tensors[f"model.{name}"] = weight.detach().contiguous()
             means = state.optimizer.state.get(weight, {})
             tensors |= {f"optimizer.{name}.{key}": value.contiguous() for key, value in means.items()}
         tensors |= {f"{_MEAN}{name}": value for name, value in state.last.mean.items()}
         place = _Place(
-            step=len(state.watch.losses),
+            step=state.watch.done,
             batch=state.batch,
             draw=dict(state.draw),
             room=None if state.room is None or math.isinf(state.room) else state.room,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,12 +25,14 @@ from mirrorkit.text.units import Record, Unit, as_unit, divided
 
 log = logging.getLogger(__name__)
 
+_HELD = 64  # bytes that a row in memory takes beside its strings: its places in a list and among those seen
+
 
 @dataclass(frozen=True)
 class Corpus:
     """Strings, or pairs of strings that mean the same, and what is known of where they came from."""
 
-    texts: Sequence[str]  # a list, or of a corpus of more than `IN_MEMORY` characters on disk
+    texts: Sequence[str]  # a list, or on disk where a list would take more than `IN_MEMORY`
     partners: Sequence[str] | None  # the known positive of each text; None: its own altered copy is the positive
     name: str
     sha256: str  # of the file's bytes, or of the strings where there was no file
@@ -87,10 +90,10 @@ def load_corpus(
 
     `unit` says what a string is: line, sentence, paragraph or document (a whole file of plain text, a whole field of
     csv, json and parquet); None is document for a folder and line for all else, which leaves fields whole as well.
-    White space is folded, blank rows are skipped and counted, repeated rows dropped unless `keep_repeats`. Strings of
-    more than `IN_MEMORY` characters together lie in a file of the folder for temporary files. `limit` keeps that many
-    rows, drawn evenly from the whole corpus in memory that grows with `limit` alone. `text_column` is a column's name
-    or 1-based number, two of them with a comma for `pairs`, and a third where each pair has a negative.
+    White space is folded, blank rows are skipped and counted, repeated rows dropped unless `keep_repeats`. Strings that
+    would take more than `IN_MEMORY` bytes of memory lie in a file of the folder for temporary files. `limit` keeps that
+    many rows, drawn evenly from the whole corpus in memory that grows with `limit` alone. `text_column` is a column's
+    name or 1-based number, two of them with a comma for `pairs`, and a third where each pair has a negative.
 
     Raises CorpusError, naming file and line, for what cannot be read and for fewer than 2 distinct strings.
     """
@@ -197,36 +200,37 @@ def _distinct(rows: Iterable[Record], width: int, keep_repeats: bool) -> tuple[l
 
     Once they are too many for memory they go to disk, where a row is known by its hash.
     """
-    held: list[Record] = []
-    seen: set[Record] = set()
+    held: list[Any] = []  # strings where a row is one, else rows
+    seen: set[Any] = set()
     size = count = 0
     rest = iter(rows)
     for row in rest:
         count += 1
+        one = row[0] if width == 1 else row
         if not keep_repeats:
-            if row in seen:
+            if one in seen:
                 continue
-            seen.add(row)
-        held.append(row)
-        size += sum(map(len, row))
+            seen.add(one)
+        held.append(one)
+        size += sum(map(sys.getsizeof, row)) + (0 if width == 1 else sys.getsizeof(row)) + _HELD
         if size > IN_MEMORY:
             break
     else:
-        return _columns(held, width), count - len(held)
+        return ([held] if width == 1 else _columns(held, width)), count - len(held)
     already = count - len(held)
     seen.clear()
     store = Store(width)
-    store.add(_emptied(held))
+    store.add(_emptied(held, width))
     store.add(rest)
     columns, repeats = store.columns(repeats=keep_repeats)
     return list(columns), already + repeats
 
 
-def _emptied(rows: list[Record]) -> Iterator[Record]:
+def _emptied(held: list[Any], width: int) -> Iterator[Record]:
     """Yield the rows and forget them, so that they never lie in two places."""
-    rows.reverse()
-    while rows:
-        yield rows.pop()
+    held.reverse()
+    while held:
+        yield (held.pop(),) if width == 1 else held.pop()
 
 
 def _columns(rows: Sequence[Record], width: int) -> list[Sequence[str]]:

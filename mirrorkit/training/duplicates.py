@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mirrorkit.text.ragged import Ints
+from mirrorkit.text.ragged import Ints, RaggedIds
 
 _Hashes = npt.NDArray[np.uint64]
 
@@ -32,7 +32,7 @@ def same_documents(texts: Sequence[str]) -> Ints:
     distinct = np.flatnonzero(exact == np.arange(len(exact)))
     if len(distinct) < 2:
         return exact
-    signatures = np.concatenate(list(_signatures([_plain(texts[i]) for i in distinct.tolist()])))
+    signatures = np.concatenate(list(_signatures(_plain(texts[i]) for i in distinct.tolist())))
     joined = _Joined(len(distinct))
     for band in range(_BANDS):
         part = np.ascontiguousarray(signatures[:, band * _ROWS : (band + 1) * _ROWS])
@@ -60,6 +60,22 @@ def equal_to_any(texts: Sequence[str], some: Iterable[str]) -> npt.NDArray[np.bo
     return np.fromiter((_plain(text) in wanted for text in texts), dtype=np.bool_, count=len(texts))
 
 
+def same_tokens(parts: Sequence[RaggedIds]) -> Ints | None:
+    """Return a number for each text of parts of as many texts, [texts of all parts], equal for equal tokens.
+
+    The number is the place of the first such text; None: no two have the same tokens. Tokens are compared where their
+    hashes are equal alone, so that no copy of all of them is kept.
+    """
+    each = len(parts[0])
+    hashes = np.fromiter((hash(part[i].tobytes()) for part in parts for i in range(each)), np.int64, each * len(parts))
+    _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    numbers = np.arange(len(hashes))
+    first: dict[bytes, int] = {}
+    for place in np.flatnonzero(counts[inverse] > 1).tolist():
+        numbers[place] = first.setdefault(parts[place // each][place % each].tobytes(), place)
+    return None if len(first) == np.count_nonzero(counts[inverse] > 1) else numbers
+
+
 def overlaps(texts: Sequence[str]) -> npt.NDArray[np.float32]:
     """Return the share of their runs of four characters that two texts have in common, [len(texts), len(texts)].
 
@@ -81,7 +97,7 @@ def _plain(text: str) -> bytes:
     return folded + str(len(text)).encode() if len(text) > _PREFIX else folded
 
 
-def _signatures(documents: Sequence[bytes]) -> Iterator[_Hashes]:
+def _signatures(documents: Iterable[bytes]) -> Iterator[_Hashes]:
     """Yield MinHash signatures [documents, bands * rows], block by block."""
     rng = np.random.default_rng(0)  # any fixed numbers will do
     factors = rng.integers(0, 1 << 63, _BANDS * _ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)

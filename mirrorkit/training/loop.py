@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from mirrorkit.errors import ConfigError, TrainingError
+from mirrorkit.errors import TrainingError
 from mirrorkit.extras import require
 from mirrorkit.machine.torch_device import pick_autocast, pick_device
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.progress import Progress, Silent
-from mirrorkit.text.ragged import Ints, RaggedIds, joined
+from mirrorkit.text.ragged import Ints, RaggedIds
 from mirrorkit.training.average import LastMean
 from mirrorkit.training.checkpoint import Checkpoint, State
 from mirrorkit.training.corpus import Corpus
@@ -25,7 +25,7 @@ from mirrorkit.training.masked import warm_up
 from mirrorkit.training.objective import Batch, Objective
 from mirrorkit.training.order import Order
 from mirrorkit.training.own import MakeViews, OwnLoss
-from mirrorkit.training.pairs import PairMaker, Pairs
+from mirrorkit.training.pairs import PairMaker
 from mirrorkit.training.passes import Budget, gradients, plan_memory
 from mirrorkit.training.ranks import Ranks, processes_here
 from mirrorkit.training.recipe import Recipe
@@ -33,7 +33,7 @@ from mirrorkit.training.recompute import recomputing
 from mirrorkit.training.schedule import Schedule
 from mirrorkit.training.teacher import Taught
 from mirrorkit.training.teacher_vectors import Teacher
-from mirrorkit.training.views import mask_pieces, mask_spans, shuffle_words, which_are_shuffled
+from mirrorkit.training.view_ids import tokenise_views
 from mirrorkit.training.watch import StepLog, TrainStats, Watch
 
 require("torch", extra="train")
@@ -126,7 +126,7 @@ def train(
                 ranks.sum_gradients(encoder.parameters())
                 if step_log:
                     step_log.write(
-                        len(watch.losses) + 1, value, rate, objective.vectors, _norm(encoder) / state.scaler.get_scale()
+                        watch.done + 1, value, rate, objective.vectors, _norm(encoder) / state.scaler.get_scale()
                     )
                 state.scaler.step(state.optimizer)
                 state.scaler.update()
@@ -219,7 +219,8 @@ def _draw(
     views, labels = tokenise_views(encoder, drawn, recipe, rng)
     each = 2 if drawn.negatives is None else 3
     batches = np.array_split(rng.permutation(len(used)), steps)
-    return _Draw(views, labels, batches, used, each, drawn.first, recipe.duplicate_overlap)
+    first = drawn.first if recipe.duplicate_overlap else ()
+    return _Draw(views, labels, batches, used, each, first, recipe.duplicate_overlap)
 
 
 def _check_sound(encoder: SentenceEncoder, texts: list[str]) -> None:
@@ -229,60 +230,6 @@ def _check_sound(encoder: SentenceEncoder, texts: list[str]) -> None:
         raise TrainingError(
             "the last step broke the weights (NaN or infinity); lower `learning_rate` or use `autocast=fp32`"
         )
-
-
-def tokenise_views(
-    encoder: SentenceEncoder, pairs: Pairs, recipe: Recipe, rng: np.random.Generator
-) -> tuple[RaggedIds, Ints | None]:
-    """Return the ids of all first views, all second views and the negatives, and a label of each where strings repeat.
-
-    Two views have the same label when they are of the same text, or when their unmasked strings have the same tokens,
-    as an uncased tokenizer makes of "May" and "may"; None says that no string occurs twice.
-    """
-    first = encoder.tokenize(pairs.first, recipe.max_length)
-    second = second_views(encoder, pairs.second, recipe, rng, like=(pairs.first, first))
-    others = [] if pairs.negatives is None else [encoder.tokenize(pairs.negatives, recipe.max_length)]
-    views = joined([first, second, *others])
-    if pairs.groups is not None:
-        return views, pairs.groups
-    identity = pairs.second is pairs.first
-    plain = first if identity else encoder.tokenize(pairs.second, recipe.max_length)
-    numbers: dict[bytes, int] = {}
-    rows = (ids[i] for ids in (first, plain, *others) for i in range(len(ids)))
-    labels = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows])
-    distinct = len(labels) // 2 if identity else len(labels)
-    return views, labels if len(numbers) < distinct else None
-
-
-def second_views(
-    encoder: SentenceEncoder,
-    texts: list[str],
-    recipe: Recipe,
-    rng: np.random.Generator,
-    like: tuple[list[str], RaggedIds] | None = None,
-) -> RaggedIds:
-    """Return the ids of texts of which a share have their words in another order and the others a hidden span.
-
-    `like` are texts whose ids are known, should they be these.
-    """
-    mask_token = encoder.tokenizer.mask_token
-    if recipe.span_mask and mask_token is None:
-        raise ConfigError("this tokenizer has no mask token; use `span_mask=0`")
-    moved = which_are_shuffled(texts, recipe.shuffle, rng)
-    kept = [text for text, other in zip(texts, moved, strict=True) if not other]
-    hidden = iter(mask_spans(kept, width=recipe.span_mask, shortest=recipe.mask_from, mask_token=mask_token, rng=rng))
-    orders = iter(shuffle_words([text for text, other in zip(texts, moved, strict=True) if other], rng))
-    changed = [next(orders if other else hidden) for other in moved]
-    ids = like[1] if like and changed == like[0] else encoder.tokenize(changed, recipe.max_length)
-    return mask_pieces(
-        ids,
-        texts,
-        width=recipe.span_mask,
-        shortest=recipe.mask_from,
-        mask_id=encoder.tokenizer.mask_token_id,
-        special=set(encoder.tokenizer.all_special_ids) - {encoder.tokenizer.unk_token_id},
-        rng=rng,
-    )
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -12,37 +12,39 @@ from mirrorkit.text.scripts import DENSITY, is_ideographic, is_unspaced
 
 def mask_spans(
     texts: Sequence[str], *, width: int, shortest: int, mask_token: str, rng: np.random.Generator
-) -> list[str]:
+) -> Iterator[str]:
     """Replace `width` consecutive characters of each text, at a uniformly drawn place, by one mask token.
 
     Texts of fewer than `shortest` characters, those the mask would swallow whole, and those of scripts without blanks
     between words, which `mask_pieces` masks, stay as they are. The token is set off by spaces, so the tokenizer sees it
-    whole. `rng` is consumed in the order of the texts.
+    whole. All places are drawn at once, in the order of the texts; each text is made when it is asked for.
     Source: random span masking, Liu et al. 2021 (Mirror-BERT), section 2.2.
     """
     if width == 0:
-        return list(texts)
+        return iter(texts)
     shortest = max(shortest, width + 1)
     fit = [len(text) >= shortest and not is_unspaced(text) for text in texts]
     rooms = np.array([len(text) - width + 1 if fits else 1 for text, fits in zip(texts, fit, strict=True)])
     places = rng.integers(0, rooms)
-    return [
+    return (
         f"{text[:place]} {mask_token} {text[place + width :]}" if fits else text
-        for text, place, fits in zip(texts, places.tolist(), fit, strict=True)
-    ]
+        for text, place, fits in zip(texts, map(int, places), fit, strict=True)
+    )
 
 
-def shuffle_words(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
-    """Return each text with its words in a random order; what has no blanks stays as it is.
+def shuffle_words(texts: Iterable[str], rng: np.random.Generator) -> Iterator[str]:
+    """Yield each text with its words in a random order; what has no blanks stays as it is.
 
-    `rng` is consumed in the order of the texts. What an encoder learns of two orders of the same words is to heed the
-    words more and the order less. Source: token shuffling, Yan et al. 2021 (ConSERT, arXiv:2105.11741), section 3.3.
+    `rng` is consumed text by text, as they are asked for. What an encoder learns of two orders of the same words is to
+    heed the words more and the order less. Source: token shuffling, Yan et al. 2021 (ConSERT, arXiv:2105.11741),
+    section 3.3.
 
-    >>> shuffle_words(["one two three"], np.random.default_rng(0))
+    >>> list(shuffle_words(["one two three"], np.random.default_rng(0)))
     ['three one two']
     """
-    words = [text.split() for text in texts]
-    return [" ".join(own[i] for i in rng.permutation(len(own)).tolist()) for own in words]
+    for text in texts:
+        words = text.split()
+        yield " ".join(words[i] for i in rng.permutation(len(words)).tolist())
 
 
 def has_an_order(text: str) -> bool:

@@ -29,6 +29,8 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
+_FIRST = 1_024  # losses that there is room for at first
+
 
 @dataclass(frozen=True)
 class TrainStats:
@@ -57,7 +59,8 @@ class Watch:
     def __init__(self, schedule: Schedule, progress: Progress) -> None:
         self._schedule = schedule
         self._progress = progress
-        self.losses: list[Tensor] = []
+        self.done = 0  # steps
+        self._losses = torch.empty(0)
         self.pairs = 0
         self._tokenise = 0.0
         self._start = self._reported = time.perf_counter()
@@ -74,16 +77,30 @@ class Watch:
         if after_step:
             start = time.perf_counter()
             with last.shown():
-                after_step(len(self.losses), self._schedule.total)
+                after_step(self.done, self._schedule.total)
             self._start += time.perf_counter() - start
 
     def resume(self, losses: Tensor, pairs: int, seconds: float) -> None:
         """Go on counting where an earlier process stopped."""
-        self.losses, self.pairs = list(losses), pairs
+        self._losses, self.done, self.pairs = losses, len(losses), pairs
         self._start -= seconds
 
+    @property
+    def losses(self) -> Tensor:
+        """The loss of each step, [done]."""
+        return self._losses[: self.done]
+
+    def _note(self, loss: Tensor) -> None:
+        """Copy the loss: a tensor kept for each step would lie among what the steps after it take and give back."""
+        if self.done == len(self._losses):
+            more = loss.new_empty(max(_FIRST, 2 * self.done))
+            more[: self.done] = self._losses
+            self._losses = more
+        self._losses[self.done] = loss
+        self.done += 1
+
     def step(self, loss: Tensor, pairs: int, rate: float) -> None:
-        self.losses.append(loss)
+        self._note(loss)
         self.pairs += pairs
         now = time.perf_counter()
         over = self._schedule.over()
@@ -91,7 +108,7 @@ class Watch:
             return
         self._reported = now
         value = float(loss)
-        done, total = len(self.losses), self._schedule.total
+        done, total = self.done, self._schedule.total
         if not math.isfinite(value):
             raise TrainingError(
                 f"the loss is {value} at step {done}; lower `learning_rate`, raise `temperature` or use `autocast=fp32`"
@@ -111,13 +128,13 @@ class Watch:
         return max(1e-9, (now or time.perf_counter()) - self._start - self._tokenise)
 
     def stats(self, device: torch.device, dtype: torch.dtype, budget: Budget, processes: int) -> TrainStats:
-        tail = self.losses[-max(1, len(self.losses) // 10) :]
-        loss = float(torch.stack(tail).mean())  # waits for the device, so the clock is read after it
+        tail = self.losses[-max(1, self.done // 10) :].clone()
+        loss = float(tail.mean())  # waits for the device, so the clock is read after it
         on_gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
         resident = peak_memory_bytes()
         measured = resident if on_gpu is None else on_gpu
         return TrainStats(
-            steps=len(self.losses),
+            steps=self.done,
             pairs=self.pairs,
             loss=loss,
             tokenise_seconds=self._tokenise,

@@ -140,7 +140,7 @@ def test_the_page_tells_verdicts_and_a_price_only_where_one_is_given(tmp_path: P
     assert (tmp_path / "growth.png").stat().st_size > 1_000
     report.write(file, price=0.5, cores=2, page=page)
     # 10^9 texts of a millisecond are 277.8 hours of a core, 138.9 of two, and half as much money
-    assert "| 8 | 278 |" in page.read_text(encoding="utf-8")
+    assert "| 8 | 1.000 | 278 |" in page.read_text(encoding="utf-8")
     assert "| 139 | 69.44 |" in page.read_text(encoding="utf-8")
 
 

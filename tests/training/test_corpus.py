@@ -43,7 +43,7 @@ def test_a_pair_is_a_repeat_only_as_a_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep_repeats", [False, True])
-@pytest.mark.parametrize("most", [0, 60, 500])
+@pytest.mark.parametrize("most", [0, 4_000, 10**6])
 def test_a_corpus_on_disk_is_that_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, keep_repeats: bool
 ) -> None:
@@ -57,7 +57,7 @@ def test_a_corpus_on_disk_is_that_in_memory(
         with monkeypatch.context() as small:
             small.setattr(corpus, "IN_MEMORY", most)
             found = load_corpus(file, pairs=width > 1, keep_repeats=keep_repeats)
-        assert isinstance(found.texts, StoredTexts) or most == 500
+        assert isinstance(found.texts, StoredTexts) == (most < 10**6)
         assert found.in_memory() == wanted
         rows_taken = np.array([3, 0, 3])
         assert found.take(rows_taken).in_memory() == wanted.take(rows_taken)
@@ -69,6 +69,14 @@ def test_one_string_many_times_is_refused_on_disk_too(tmp_path: Path, monkeypatc
     file.write_text("same\n" * 9, encoding="utf-8")
     with pytest.raises(CorpusError, match=r"c\.txt: 1 usable string"):
         load_corpus(file)
+
+
+def test_words_count_with_what_a_string_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "IN_MEMORY", 10_000)
+    assert isinstance(load_corpus(numbered(tmp_path / "few.txt", 50)).texts, list)
+    many = load_corpus(numbered(tmp_path / "many.txt", 200))  # 2,000 characters
+    assert isinstance(many.texts, StoredTexts)
+    assert len(many) == 200
 
 
 def test_half_a_character_is_replaced(tmp_path: Path) -> None:

@@ -19,10 +19,11 @@ from mirrorkit.errors import CorpusError
 from mirrorkit.training.blend import SHARES, HeldOut, blend, hold_out, weights_of
 from mirrorkit.training.corpus import load_corpus
 from mirrorkit.training.duplicates import same_documents
-from mirrorkit.training.loop import tokenise_views, train
+from mirrorkit.training.loop import train
 from mirrorkit.training.pairs import PairMaker
 from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.view_choice import Views
+from mirrorkit.training.view_ids import tokenise_views
 
 PARAGRAPHS = [" ".join(part.split()) for text in topics.values() for part in re.split(r"\n\s*\n", text)]
 DOCUMENTS = [text for text in dict.fromkeys(PARAGRAPHS) if len(text) >= 220][:400]

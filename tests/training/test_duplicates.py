@@ -7,7 +7,8 @@ import time
 
 import numpy as np
 
-from mirrorkit.training.duplicates import same_documents
+from mirrorkit.text.ragged import RaggedIds
+from mirrorkit.training.duplicates import same_documents, same_tokens
 
 WORDS = [
     f"{a}{b}{c}" for a in ("ba", "ko", "ri", "sen", "tu") for b in ("ma", "lo", "di", "ne") for c in ("s", "t", "n")
@@ -78,3 +79,12 @@ def test_one_document_repeated_and_one_of_50_megabytes() -> None:
 def test_it_is_the_same_every_time() -> None:
     texts = [document(i % 90) if i % 3 else changed(document(i % 90), 6, i) for i in range(300)]
     assert (same_documents(texts) == same_documents(texts)).all()
+
+
+def test_equal_tokens_have_the_place_of_the_first() -> None:
+    one = RaggedIds.from_blocks([[[1, 2], [3], [1, 2]]])
+    other = RaggedIds.from_blocks([[[3], [1], [2, 1]]])
+    found = same_tokens([one, other])
+    assert found is not None
+    assert found.tolist() == [0, 1, 0, 1, 4, 5]
+    assert same_tokens([other]) is None

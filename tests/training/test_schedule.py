@@ -69,3 +69,21 @@ def test_the_rate_climbs_and_falls_over_the_whole_run(monkeypatch: pytest.Monkey
         assert rates[-1] < 0.2
     assert set(_run(Recipe(seconds=5), 100, monkeypatch)) == {1.0}
     assert [rate_factor(step, 4, Recipe(decay=True)) for step in range(4)] == [1.0, 0.75, 0.5, 0.25]
+
+
+def test_every_loss_is_kept_however_many_and_after_a_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch", reason="needs the train extra")
+    from mirrorkit.progress import Silent
+    from mirrorkit.training import watch as watching
+
+    monkeypatch.setattr(watching, "_FIRST", 2)
+    schedule = Schedule(Recipe(steps=30), Order(100, 10, 42))
+    watch = watching.Watch(schedule, Silent())
+    for number in range(7):
+        watch.step(torch.tensor(float(number)), 10, 0.1)
+    resumed = watching.Watch(schedule, Silent())
+    resumed.resume(watch.losses.clone(), watch.pairs, 1.0)
+    resumed.step(torch.tensor(7.0), 10, 0.1)
+    assert watch.losses.tolist() == list(range(7))
+    assert resumed.losses.tolist() == list(range(8))
+    assert (resumed.done, resumed.pairs) == (8, 80)

@@ -13,8 +13,8 @@ pytest.importorskip("torch", reason="needs the train extra")
 
 from mirrorkit import SentenceEncoder, finetune
 from mirrorkit.text.scripts import is_unspaced
-from mirrorkit.training.loop import tokenise_views
 from mirrorkit.training.pairs import Pairs
+from mirrorkit.training.view_ids import tokenise_views
 from tests.text.languages import LANGUAGES, texts
 
 

@@ -17,7 +17,8 @@ from mirrorkit.training.views import mask_pieces, mask_spans, shuffle_words, whi
 def masked(
     texts: list[str], *, width: int = 5, shortest: int = 30, seed: int = 1, mask_token: str = "[M]"
 ) -> list[str]:
-    return mask_spans(texts, width=width, shortest=shortest, mask_token=mask_token, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    return list(mask_spans(texts, width=width, shortest=shortest, mask_token=mask_token, rng=rng))
 
 
 def test_it_hides_the_sampled_place_and_not_the_first_like_it() -> None:
@@ -65,7 +66,7 @@ def test_the_same_seed_gives_the_same_masks_and_another_does_not(real_texts: lis
 
 def test_the_generator_goes_on_from_text_to_text(real_texts: list[str]) -> None:
     rng = np.random.default_rng(5)
-    first, second = (mask_spans(real_texts, width=5, shortest=30, mask_token="[M]", rng=rng) for _ in range(2))
+    first, second = (list(mask_spans(real_texts, width=5, shortest=30, mask_token="[M]", rng=rng)) for _ in range(2))
     assert first != second
 
 
@@ -132,12 +133,12 @@ def test_other_texts_and_short_ones_keep_their_pieces() -> None:
 
 
 def test_words_are_put_into_another_order_and_nothing_else_happens(real_texts: list[str]) -> None:
-    found = shuffle_words(real_texts, np.random.default_rng(3))
+    found = list(shuffle_words(real_texts, np.random.default_rng(3)))
     assert [sorted(text.split()) for text in found] == [sorted(text.split()) for text in real_texts]
     assert sum(own != text for own, text in zip(found, real_texts, strict=True)) > len(real_texts) // 2
-    assert found == shuffle_words(real_texts, np.random.default_rng(3))
-    assert found != shuffle_words(real_texts, np.random.default_rng(4))
-    assert shuffle_words(["", "word", "東京に行く"], np.random.default_rng(0)) == ["", "word", "東京に行く"]
+    assert found == list(shuffle_words(real_texts, np.random.default_rng(3)))
+    assert found != list(shuffle_words(real_texts, np.random.default_rng(4)))
+    assert list(shuffle_words(["", "word", "東京に行く"], np.random.default_rng(0))) == ["", "word", "東京に行く"]
 
 
 def test_every_order_is_as_likely() -> None:
@@ -150,9 +151,9 @@ def test_every_order_is_as_likely() -> None:
 def test_a_shuffled_second_view_is_of_the_same_text(tiny_random: Callable[[str], Path]) -> None:
     pytest.importorskip("torch", reason="needs the train extra")
     from mirrorkit.model.encoder import SentenceEncoder
-    from mirrorkit.training.loop import tokenise_views
     from mirrorkit.training.pairs import Pairs
     from mirrorkit.training.recipe import Recipe
+    from mirrorkit.training.view_ids import tokenise_views
 
     encoder = SentenceEncoder.load(tiny_random("bert"))
     texts = ["red green blue", "blue red green", "one two three four"]
@@ -160,7 +161,7 @@ def test_a_shuffled_second_view_is_of_the_same_text(tiny_random: Callable[[str],
     views, labels = tokenise_views(encoder, pairs, Recipe(shuffle=1, span_mask=0), np.random.default_rng(1))
     rng = np.random.default_rng(1)
     assert all(which_are_shuffled(texts, 1, rng))
-    wanted = shuffle_words(texts, rng)
+    wanted = list(shuffle_words(texts, rng))
     assert [views[i].tolist() for i in range(6)] == [encoder.tokenize([one], 50)[0].tolist() for one in texts + wanted]
     assert labels is None  # the labels are by the text, not by what its shuffled words happen to be
 
@@ -178,8 +179,8 @@ def test_a_share_of_what_has_an_order_is_shuffled() -> None:
 def test_a_second_view_is_either_shuffled_or_masked(tiny_random: Callable[[str], Path], real_texts: list[str]) -> None:
     pytest.importorskip("torch", reason="needs the train extra")
     from mirrorkit.model.encoder import SentenceEncoder
-    from mirrorkit.training.loop import second_views
     from mirrorkit.training.recipe import Recipe
+    from mirrorkit.training.view_ids import second_views
 
     encoder = SentenceEncoder.load(tiny_random("bert"))
     texts = [text for text in real_texts if len(text) > 40 and " " in text and not is_unspaced(text)] * 6
