@@ -101,11 +101,14 @@ def _by_openvino(graphs: Sequence[Candidate]) -> Iterator[Candidate]:
 def _runs_in_bf16(file: Path, *, has_to: bool) -> bool:
     """Return whether libmirrorkit_ops runs the graph in bf16 here; why it does not is told, and is an error if so."""
     why = why_not_bf16(file)
-    if why is not None and has_to:
-        raise ConfigError(why)
-    if why is not None:  # who has named a library wants to know; others have never heard of it
-        log.log(logging.WARNING if os.environ.get(VARIABLE) else logging.INFO, "%s: left out: %s", BF16_VARIANT, why)
-    return why is None
+    if why is None:
+        return True
+    why = why.removeprefix(f"precision {BF16}: ")
+    if has_to:
+        raise ConfigError(f"variants {BF16_VARIANT}: {why}")
+    told = logging.WARNING if os.environ.get(VARIABLE) else logging.INFO  # who has named a library wants to know
+    log.log(told, "%s is left out: %s", BF16_VARIANT, why.partition(";")[0])
+    return False
 
 
 def check_hashes(chosen: Sequence[Candidate]) -> None:

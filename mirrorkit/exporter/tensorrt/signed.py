@@ -51,7 +51,7 @@ def reach(node: ir.Node) -> float:
     """
     scale, zero = constant(node, 1), constant(node, 2)
     if zero.dtype == np.int8 and scale.size == 1 and not zero.any():
-        return scale.item() * LEVELS
+        return float(scale.item() * LEVELS)
     if zero.dtype != np.uint8 or zero.size != 1:
         raise ExportError(f"{node.name}: quantises to {zero.dtype} by {zero.size} scales; expected one, of uint8")
     return farthest(scale.item(), zero.item())
