@@ -35,6 +35,7 @@ from mirrorkit.formats.engine import (
     identity,
     write_engine,
 )
+from mirrorkit.formats.engine import Precision as EnginePrecision
 from mirrorkit.formats.files import sha256_of
 from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.profiles import Profile
@@ -97,7 +98,7 @@ def make_engine(
             version=version,
             target=target,
             gpu=None,
-            precision=Precision.FP32,
+            precision=EnginePrecision.FP32,
             ids=ids,
             profiles=tuple(map(Profile.parse, profiles)),
             dim=bundle.dim,

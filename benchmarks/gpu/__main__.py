@@ -105,6 +105,8 @@ def encoding(bundle: Path, variants: list[str], scratch: Path) -> Iterator[Step]
         for graphs in (False, True):
             job = Job(str(bundle), name, cuda_graphs=graphs)
             yield Step(f"{name}, ONNX Runtime{', CUDA graphs' * graphs}", [*worker, json.dumps(asdict(job))])
+    if "int8" in there:
+        there.append("fp8")
     for name in there:
         engine = scratch / f"engine-{name}"
         build = ["-m", "mirrorkit", "-q", "engine", str(bundle), "-o", str(engine), "--precision", name]

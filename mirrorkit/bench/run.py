@@ -22,6 +22,7 @@ from mirrorkit.formats.files import sha256_of
 from mirrorkit.progress import Progress
 from mirrorkit.runtime.engines import check_engine
 from mirrorkit.runtime.hub import open_bundle
+from mirrorkit.runtime.ops import BF16_VARIANT
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ def run_bench(
     `budget` is quick (a minute) or full (a quarter of an hour). Without `verify` files that differ from their recorded
     hashes are measured all the same. `trust_remote_code` lets Python code run that comes with the baseline. With the
     engine `openvino` the plain graphs come once more, as OpenVINO runs them in each precision that this machine has.
+    `fp32-fused` comes once more as `ops-bf16` where `MIRRORKIT_OPS` names a libmirrorkit_ops that can run it so here;
+    a line in the log says why not, and named in `variants` it must be possible.
 
     Everything that can be wrong with the options is raised before anything is measured: BundleError, ConfigError,
     CorpusError, ModelError. Later on WorkerError names a subject whose process failed.
@@ -68,12 +71,16 @@ def run_bench(
     ['baseline', 'int8']
     """
     opened = open_bundle(bundle, revision=revision)
-    graphs = opened.named(variants)
+    bf16 = BF16_VARIANT in (variants or ())
+    names = [name for name in variants if name != BF16_VARIANT] if variants else None
+    graphs = [] if bf16 and not names else opened.named(names)
     check_engine(engine)
     plan = make_plan(threads=threads, budget=budget, seed=seed)
     shapes = make_shapes(opened, lengths, batches)
     compared = None if baseline is None else str(baseline)
-    chosen = candidates(opened, graphs, compared, verify=verify, trust_remote_code=trust_remote_code, engine=engine)
+    chosen = candidates(
+        opened, graphs, compared, verify=verify, trust_remote_code=trust_remote_code, engine=engine, bf16=bf16
+    )
     check_hashes(chosen)
     tasks = read_task_sets(retrieval, split, search, knn).each()
     workload = replace(read_workload(sts, plan.budget.texts), tasks=tasks)

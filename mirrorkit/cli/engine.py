@@ -36,7 +36,7 @@ Profiles = Annotated[
 def engine(
     bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or its hub id; see `mirrorkit export`.")],
     out: Annotated[Path, option(OUTPUT, "Folder to write the engine to, beside the bundle.", "--out", "-o")],
-    precision: Annotated[str, option(ENGINE, "fp16, fp32 or int8.")] = "fp16",
+    precision: Annotated[str, option(ENGINE, "fp16, fp32, int8 or fp8.")] = "fp16",
     target: Target = None,
     profile: Profiles = None,
     backend: Annotated[str, option(ENGINE, "tensorrt, tensorrt-rtx, or auto: what is installed.")] = "auto",

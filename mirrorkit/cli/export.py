@@ -64,7 +64,8 @@ def export(
     trim_limits: dict[str, float],
     thresholds: dict[str, float],
     tensorrt: Annotated[
-        str | None, option(ENGINE, "Engines too: fp16, fp32, int8, with commas; into OUT-tensorrt-fp16 and the like.")
+        str | None,
+        option(ENGINE, "Engines too: fp16, fp32, int8, fp8, with commas; into OUT-tensorrt-fp16 and so on."),
     ] = None,
     profile: Profiles = None,
     target: Target = None,

@@ -15,7 +15,7 @@ from typing import Any
 
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats import fields
-from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, Bundle, Precision, inside
+from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, Bundle, inside
 from mirrorkit.formats.files import is_within, sha256_of
 from mirrorkit.formats.json_file import check_version, object_or_empty, read_json
 from mirrorkit.formats.profiles import Profile
@@ -28,6 +28,23 @@ TIMING_CACHE_FILE = "timing.cache"
 OUTPUT = "sentence_embedding"  # fp32 [batch_size, dim], the only output; inputs as in mirrorkit.formats.bundle.INPUTS
 KIND = "mirrorkit-engine"  # tells our manifest.json from those of other programs
 PORTABLE = "portable"
+
+
+class Precision(str, Enum):
+    """What the matrices of an engine are multiplied in."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+    FP8 = "fp8"  # E4M3; no variant of a bundle, it is made of the int8 one
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def since(self) -> tuple[int, int]:
+        """The compute capability of the first GPUs that have it: Ampere's, and for fp8 Ada's."""
+        return (8, 9) if self is Precision.FP8 else (8, 0)
 
 
 class Backend(str, Enum):
@@ -144,7 +161,9 @@ def mismatches(
     elif version is not None and engine.version != version:
         reasons.append(f"was built by {engine.backend} {engine.version}, this is {version}")
     if gpu is not None and not _runs_on(engine, gpu):
-        wanted = "compute capability 8.0 or later" if engine.target == PORTABLE else engine.target
+        wanted = engine.target
+        if wanted == PORTABLE:
+            wanted = "compute capability {}.{} or later".format(*engine.precision.since)
         reasons.append(f"was built for {wanted}, this GPU is {gpu.name} ({gpu.target})")
     if bundle is not None:
         if engine.source.identity != identity(bundle):
@@ -182,7 +201,8 @@ def check_engine(
 
 def _runs_on(engine: Engine, gpu: Gpu) -> bool:
     if engine.target == PORTABLE:
-        return int(gpu.compute_capability.partition(".")[0]) >= 8
+        major, _, minor = gpu.compute_capability.partition(".")
+        return (int(major), int(minor or 0)) >= engine.precision.since
     return engine.target == gpu.target
 
 

@@ -97,6 +97,19 @@ def offers_bf16() -> bool:
     return bool(named) and _load(Path(str(named))).mirrorkit_ops_kernels(BF16.encode()) is not None
 
 
+def why_not_bf16(file: Path) -> str | None:
+    """Return why the layers of an fp32 graph cannot be multiplied in bf16 here, in one line; None where they can.
+
+    Raises ConfigError for a library that is none, BundleError for a file that is no graph.
+    """
+    offers_bf16()
+    try:
+        rewritten(file, bf16=True)
+    except ConfigError as err:
+        return str(err)
+    return None
+
+
 def no_layer(file: Path) -> ConfigError:
     """Return the error for a graph that bf16 was asked of."""
     return ConfigError(

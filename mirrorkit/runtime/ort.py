@@ -26,6 +26,8 @@ _TIMED_SPINNING = (1, 26)  # the release of ONNX Runtime whose threads can spin 
 # Sessions that a forked child would inherit, and the files beside the graph that each has mapped into its memory.
 _LIVE: weakref.WeakKeyDictionary[Any, tuple[Path, ...]] = weakref.WeakKeyDictionary()
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"  # of a graph that is given as bytes
+# Else ONNX Runtime, 1.31 at least, makes products of integers of those of FP8, and rejects its own graph.
+_QUANTIZERS_APART = "session.disable_quant_qdq"
 _FATAL = 4  # severity from which ONNX Runtime logs; whatever goes wrong is raised as an error
 
 
@@ -59,14 +61,18 @@ def open_for_batches(
     ops: bool = False,
     bf16: bool = False,
     graphs: bool = False,
+    float8: bool = False,
 ) -> Any:
     """Return an InferenceSession that is to run many batches of different shapes.
 
     With `ops` libmirrorkit_ops runs layers on the CPU, where there is that library and it finds any, and with `bf16`
-    multiplies fp32 ones in that. With `graphs` runs on a GPU are captured as CUDA graphs.
+    multiplies fp32 ones in that. With `graphs` runs on a GPU are captured as CUDA graphs. A graph of FP8 has to be said
+    to be one.
     """
     ort = require("onnxruntime", extra="onnx-gpu" if device == "cuda" else "onnx")
     options = _options(ort, threads)
+    if float8:
+        options.add_session_config_entry(_QUANTIZERS_APART, "1")
     _limit_spinning(ort, options)
     options.enable_mem_pattern = False  # plans memory per shape, and here every batch has another
     if device == "cuda":

@@ -72,17 +72,20 @@ def open_session(
     tensorrt: ProviderOptions | None = None,
     bf16: bool = False,
     graphs: bool = False,
+    float8: bool = False,
 ) -> OnnxSession:
     """Open an ONNX file on `cpu` or `cuda`, with `threads` threads (the physical cores where None), to encode with it.
 
     With `tensorrt` ONNX Runtime's TensorRT provider runs the graph, with `graphs` it may be run by CUDA graphs, which
     `fixed` does. On the CPU libmirrorkit_ops runs its layers where there is that library, see `ops`; with `bf16` it has
-    to, and multiplies those of an fp32 graph in that. Raises BundleError for a file that is not such a graph,
-    ConfigError for a device, provider or library that cannot be used here.
+    to, and multiplies those of an fp32 graph in that. With `float8` it is a graph of FP8. Raises BundleError for a file
+    that is not such a graph, ConfigError for a device, provider or library that cannot be used here.
     """
     check_device(device)
     check_threads(threads)
-    session = OnnxSession(file, device, threads or default_threads(), tensorrt, ops=True, bf16=bf16, graphs=graphs)
+    session = OnnxSession(
+        file, device, threads or default_threads(), tensorrt, ops=True, bf16=bf16, graphs=graphs, float8=float8
+    )
     session.check_inputs()
     return session
 
@@ -109,6 +112,7 @@ class OnnxSession:
         ops: bool = False,
         bf16: bool = False,
         graphs: bool = False,
+        float8: bool = False,
     ) -> None:
         self.file = file
         self.device = device
@@ -118,7 +122,7 @@ class OnnxSession:
         self.max_rows = tensorrt.profile.max.batch if tensorrt else None  # in a batch; None: as many as there are
         self._tensorrt = tensorrt
         self._ops, self._bf16 = ops, bf16
-        self._graphs = graphs
+        self._graphs, self._float8 = graphs, float8
         self._for_callers: OnnxSession | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -143,6 +147,7 @@ class OnnxSession:
             "ops": self._ops,
             "bf16": self._bf16,
             "graphs": self._graphs,
+            "float8": self._float8,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -229,7 +234,9 @@ class OnnxSession:
                 # With another file in its place by now, this one has to do: slower, and with the same vectors.
                 same = self._is_the_same()
                 self._for_callers = (
-                    OnnxSession(self.file, self.device, 1, ops=self._ops, bf16=self._bf16) if same else self
+                    OnnxSession(self.file, self.device, 1, ops=self._ops, bf16=self._bf16, float8=self._float8)
+                    if same
+                    else self
                 )
             return self._for_callers
 
@@ -256,6 +263,7 @@ class OnnxSession:
             ops=self._ops,
             bf16=self._bf16,
             graphs=self._graphs,
+            float8=self._float8,
         )
 
     def _open_in_child(self) -> None:

@@ -64,6 +64,7 @@ def test_every_precision_of_the_bundle_is_run_by_every_engine(tmp_path: Path) ->
         "int8, ONNX Runtime, CUDA graphs",
         "fp32, TensorRT-RTX",
         "int8, TensorRT-RTX",
+        "fp8, TensorRT-RTX",
     ]
 
 

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mirrorkit import check
+from mirrorkit.bench.run import run_bench
 from mirrorkit.cli.app import app
 from mirrorkit.errors import ConfigError
 from mirrorkit.formats.bundle import record_files
@@ -23,6 +24,7 @@ from tests.bundles import add_goldens, bundle_of
 from tests.conftest import REAL_TEXTS
 from tests.cpp.encoder_layer import Array, layer_of
 from tests.cpp.test_ops import batch, kernels, layers_in, opened
+from tests.lookups import SHAPES, work_here
 
 pytestmark = pytest.mark.cpp
 onnx = pytest.importorskip("onnx", reason="needs the export extra")
@@ -210,6 +212,19 @@ def test_check_holds_it_to_the_limits_of_bf16(
     assert not [problem for problem in found.problems if problem.where == "ops-bf16"]
     assert set(found.variants) == {*without, "ops-bf16"}
     assert 0.999 < found.variants["ops-bf16"]["cosine_min"] < found.variants["ops-bf16"]["cosine_mean"] < 1
+
+
+def test_bench_measures_it_beside_the_graph_it_is_made_of(
+    library: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIRRORKIT_OPS", str(library))
+    monkeypatch.setattr("mirrorkit.bench.run.run_worker", work_here)
+    result = run_bench(bundle, variants=["fp32-fused"], **SHAPES)
+    assert [subject.name for subject in result.subjects] == ["baseline", "fp32-fused", "ops-bf16"]
+    found = result.subject("ops-bf16")
+    assert found is not None
+    assert found.quality is not None
+    assert 0.999 < found.quality.cosine_min < 1 - 1e-7
 
 
 def test_layers_are_those_of_fp32_graphs_alone(library: Path, bundle: Path) -> None:

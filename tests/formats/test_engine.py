@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mirrorkit.errors import BundleError, ConfigError
-from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, Bundle, FileRecord, Precision
+from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, Bundle, FileRecord
 from mirrorkit.formats.engine import (
     MANIFEST,
     Backend,
@@ -24,6 +24,7 @@ from mirrorkit.formats.engine import (
     Gpu,
     Ids,
     Origin,
+    Precision,
     Status,
     check_engine,
     identity,
@@ -150,6 +151,10 @@ def test_what_does_not_fit_is_named(engine: Engine, bundle: Bundle) -> None:
     ]
     (late,) = mismatches(replace(engine, target="portable"), gpu=turing)
     assert "compute capability 8.0 or later" in late
+    float8 = replace(engine, target="portable", precision=Precision.FP8)
+    (early,) = mismatches(float8, gpu=AMPERE)
+    assert early == "was built for compute capability 8.9 or later, this GPU is NVIDIA A10 (sm86)"
+    assert mismatches(float8, gpu=Gpu("NVIDIA L4", "8.9", "580")) == []
     changed = replace(bundle, files={**bundle.files, FILE: FileRecord("other", 1)})
     assert mismatches(engine, bundle=changed) == [f"{FILE} of {bundle.folder} has changed since it was built"]
     other = replace(bundle, files={**bundle.files, GOLDEN: FileRecord("other", 1)})

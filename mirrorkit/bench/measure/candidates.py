@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +18,11 @@ from mirrorkit.formats.bundle import Precision as FormatPrecision
 from mirrorkit.paths import local_path
 from mirrorkit.runtime.hub import holds_bundle, open_bundle
 from mirrorkit.runtime.openvino.precision import Precision
+from mirrorkit.runtime.ops import BF16, BF16_VARIANT, FUSED, VARIABLE, why_not_bf16
 from mirrorkit.runtime.runner import LocalRunner
 from mirrorkit.text.ragged import Floats, Ints, RaggedIds
+
+log = logging.getLogger(__name__)
 
 TORCH = "torch"
 OnTexts = Callable[[int], None]  # texts just done
@@ -37,6 +42,7 @@ class Candidate:
     bundle: Bundle | None = None  # what the folder was read as; None where torch runs the model
     trust_remote_code: bool = False  # whether Python code of the model folder's own may run
     engine: str = "onnxruntime"  # what runs the graph
+    asked: str | None = None  # the precision that it is asked for, where the variant does not decide
 
     @property
     def variant(self) -> Variant:
@@ -62,18 +68,24 @@ def candidates(
     verify: bool,
     trust_remote_code: bool = False,
     engine: str = "onnxruntime",
+    bf16: bool = False,
 ) -> list[Candidate]:
     """Return the baseline, and the chosen variants of the bundle.
 
-    With the engine `openvino` their plain graphs come once more, in each precision that OpenVINO has for them here.
-    Without a `baseline` the plain fp32 variant stands in. Raises ConfigError for a bundle without one, ModelError or
-    BundleError for a baseline that cannot be used.
+    With the engine `openvino` their plain graphs come once more, in each precision that OpenVINO has for them here, and
+    the fused fp32 graph comes once more as libmirrorkit_ops runs it in bf16, where it is chosen and that can be; with
+    `bf16` it has to be. Without a `baseline` the plain fp32 variant stands in. Raises ConfigError for a bundle without
+    one and for a bf16 that cannot be, ModelError or BundleError for a baseline that cannot be used.
     """
-    if not chosen:
+    if not chosen and not bf16:
         raise BundleError(f"{bundle.folder}: holds no variants")
     compared = _baseline(bundle, baseline, verify, trust_remote_code)
-    found = [compared, *(_graph_of(bundle, v, v.name, verify) for v in chosen)]
-    return [*found, *_by_openvino(found[1:])] if engine == "openvino" else found
+    graphs = [_graph_of(bundle, v, v.name, verify) for v in chosen]
+    others = [*_by_openvino(graphs)] if engine == "openvino" else []
+    fused = bundle.variant(FUSED) if bf16 else next((v for v in chosen if v.name == FUSED), None)
+    if fused is not None and _runs_in_bf16(bundle.path(fused.file), has_to=bf16):
+        others.append(replace(_graph_of(bundle, fused, BF16_VARIANT, verify), precision=BF16, asked=BF16))
+    return [compared, *graphs, *others]
 
 
 def _by_openvino(graphs: Sequence[Candidate]) -> Iterator[Candidate]:
@@ -82,7 +94,21 @@ def _by_openvino(graphs: Sequence[Candidate]) -> Iterator[Candidate]:
     for precision in available("cpu"):
         graph = next((one for one in graphs if one.name == precision.graph), None)
         if graph is not None:
-            yield replace(graph, name=precision.variant, precision=str(precision), engine="openvino")
+            asked = str(precision)
+            yield replace(graph, name=precision.variant, precision=asked, engine="openvino", asked=asked)
+
+
+def _runs_in_bf16(file: Path, *, has_to: bool) -> bool:
+    """Return whether libmirrorkit_ops runs the graph in bf16 here; why it does not is told, and is an error if so."""
+    why = why_not_bf16(file)
+    if why is None:
+        return True
+    why = why.removeprefix(f"precision {BF16}: ")
+    if has_to:
+        raise ConfigError(f"variants {BF16_VARIANT}: {why}")
+    told = logging.WARNING if os.environ.get(VARIABLE) else logging.INFO  # who has named a library wants to know
+    log.log(told, "%s is left out: %s", BF16_VARIANT, why.partition(";")[0])
+    return False
 
 
 def check_hashes(chosen: Sequence[Candidate]) -> None:
@@ -149,8 +175,7 @@ def open_model(candidate: Candidate, threads: int) -> Model:
     """
     if candidate.bundle is None:
         return TorchModel(candidate.folder, trust_remote_code=candidate.trust_remote_code)
-    precision = candidate.precision if candidate.engine == "openvino" else None
-    return OnnxModel(candidate.bundle, candidate.variant, threads, precision)
+    return OnnxModel(candidate.bundle, candidate.variant, threads, candidate.engine, candidate.asked)
 
 
 class _Counted:
@@ -169,21 +194,27 @@ class _Counted:
 
 
 class OnnxModel:
-    """One graph of a bundle, run by the light runtime: by OpenVINO in `precision`, without one by ONNX Runtime."""
+    """One graph of a bundle, run by the light runtime: by ONNX Runtime or OpenVINO, in the precision asked for."""
 
-    def __init__(self, bundle: Bundle, variant: Variant, threads: int, precision: str | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, variant: Variant, threads: int, engine: str = "onnxruntime", asked: str | None = None
+    ) -> None:
         from mirrorkit.runtime.encoding import Encoding
         from mirrorkit.runtime.opening import open_variant
         from mirrorkit.runtime.static import open_runner
 
         opened = open_variant(bundle, variant)
         session: LocalRunner
-        if precision is None:
-            session = open_runner(opened, threads)
-        else:
+        if engine == "openvino":
             from mirrorkit.runtime.openvino.session import open_graph
 
-            session = open_graph(opened, "cpu", Precision(precision), threads)
+            session = open_graph(opened, "cpu", Precision(asked), threads)
+        elif asked == BF16:
+            from mirrorkit.runtime.session import open_session
+
+            session = open_session(opened.file, threads=threads, bf16=True)
+        else:
+            session = open_runner(opened, threads)
         self._encoding = Encoding(opened, session)
         self._asked = self._encoding.call()  # with the model's own prompt and form of vectors
         self.max_length, self.dim, self.pad_id = opened.max_length, self._encoding.dim, opened.pad_id

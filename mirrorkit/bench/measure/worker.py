@@ -36,7 +36,7 @@ def measure_start(job: Job) -> dict[str, Any]:
             threads=job["threads"],
             verify=order["verify"],
             engine=order["engine"],
-            precision=order["precision"] if order["engine"] == "openvino" else None,
+            precision=order["asked"],
         )
         vectors = light.encode([job["short"]])
     return {"dim": int(vectors.shape[1])}

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from mirrorkit.errors import BundleError, ConfigError, ExportError, OutputError
 from mirrorkit.exporter.tensorrt.graph import SOURCES, choose_variant, source_graph
-from mirrorkit.exporter.tensorrt.library import Library, build, load_library, resolve_target
+from mirrorkit.exporter.tensorrt.library import Library, build, check_precision, load_library, resolve_target
 from mirrorkit.exporter.tensorrt.presets import profiles_for
 from mirrorkit.exporter.tensorrt.proof import prove, reference_of
 from mirrorkit.extras import require
-from mirrorkit.formats.bundle import Bundle, Precision, Variant
+from mirrorkit.formats.bundle import Bundle, Variant
 from mirrorkit.formats.engine import (
     ENGINE_FILE,
     TIMING_CACHE_FILE,
@@ -25,6 +25,7 @@ from mirrorkit.formats.engine import (
     Gpu,
     Ids,
     Origin,
+    Precision,
     Status,
     identity,
     is_engine,
@@ -121,7 +122,8 @@ def build_engine(
 ) -> EngineResult:
     """Build an engine of `bundle` in the folder `out`, which is written whole or not at all.
 
-    `precision` is fp16, fp32 or int8 (of the bundle's int8 variant), `ids` the type of the inputs, int32 or int64.
+    `precision` is fp16, fp32, int8 or fp8 (both of the bundle's int8 variant; fp8 is for GPUs of compute capability 8.9
+    and later), `ids` the type of the inputs, int32 or int64.
     `target` is portable, an architecture such as sm86, or current; None is what suits the library. `profiles` are
     latency, throughput, mixed (the default), or shapes (texts x tokens) such as min=1x8,opt=32x32,max=256x128.
     `backend` is auto, tensorrt or tensorrt-rtx.
@@ -191,7 +193,9 @@ def _order(
     shapes = profiles_for(profiles, bundle.max_length)
     gpu = current_gpu()
     library = load_library(backend, gpu)
-    order = _Order(bundle, variant, wanted, Ids(ids), shapes, library, resolve_target(library, target, gpu), gpu)
+    aim = resolve_target(library, target, gpu)
+    check_precision(wanted, library, aim)
+    order = _Order(bundle, variant, wanted, Ids(ids), shapes, library, aim, gpu)
     if gpu is not None:
         require("cuda.bindings.driver", extra=str(library.backend))  # to prove it; missed now, not after the build
     return order
@@ -230,10 +234,19 @@ def _build(order: _Order, reference: Reference, draft: Path, known: bytes, progr
         progress.phase(f"making the {order.precision} graph")
         graph = source_graph(bundle, order.precision, order.ids, Path(work))
         progress.phase("proving the graph")
-        proof = prove(open_session(graph.file), bundle, reference, order.precision, own_limits=_limits(order))
+        session = open_session(graph.file, float8=order.precision is Precision.FP8)
+        proof = prove(session, bundle, reference, order.precision, own_limits=_limits(order))
         _demand(proof, "the graph, run by ONNX Runtime,")
         progress.phase(f"building with {library}")
-        built = build(library, graph.file, order.profiles, order.target, gpu=order.gpu, timing_cache=known)
+        built = build(
+            library,
+            graph.file,
+            order.profiles,
+            order.target,
+            precision=order.precision,
+            gpu=order.gpu,
+            timing_cache=known,
+        )
     (draft / ENGINE_FILE).write_bytes(built.engine)
     if built.timing_cache is not None:
         (draft / TIMING_CACHE_FILE).write_bytes(built.timing_cache)
@@ -283,7 +296,7 @@ def _left_out(reference: Reference, longest: int) -> tuple[str, ...]:
 def _limits(order: _Order) -> dict[str, float]:
     """Return the limits of the user's own that the variant was published with."""
     report = order.variant.report
-    same = order.variant.precision is order.precision
+    same = order.variant.name == order.precision
     names = report.get("overridden", ()) if same else ()
     return {name: report["allowed"][name] for name in names}
 

@@ -17,10 +17,11 @@ from mirrorkit.errors import ConfigError, ExportError
 from mirrorkit.exporter.graph.fp16 import FULL, HALF, to_half
 from mirrorkit.exporter.graph.onnxfile import write
 from mirrorkit.exporter.graph.simplify import add_constant
+from mirrorkit.exporter.tensorrt.float8 import to_float8
 from mirrorkit.exporter.tensorrt.signed import to_signed
 from mirrorkit.extras import require
-from mirrorkit.formats.bundle import GOLDEN, INPUTS, Bundle, Graph, Precision, Variant, check_file
-from mirrorkit.formats.engine import OUTPUT, Ids
+from mirrorkit.formats.bundle import GOLDEN, INPUTS, Bundle, Graph, Variant, check_file
+from mirrorkit.formats.engine import OUTPUT, Ids, Precision
 from mirrorkit.formats.files import sha256_of
 from mirrorkit.formats.golden import read_goldens
 from mirrorkit.text.ragged import Ints
@@ -32,7 +33,12 @@ from onnx_ir.passes import common
 
 FILE = "model.onnx"
 # The precision of an engine -> the variants it can be made of, the best first.
-SOURCES = {Precision.FP32: ("fp32",), Precision.FP16: ("fp16", "fp32"), Precision.INT8: ("int8",)}
+SOURCES = {
+    Precision.FP32: ("fp32",),
+    Precision.FP16: ("fp16", "fp32"),
+    Precision.INT8: ("int8",),
+    Precision.FP8: ("int8",),
+}
 # The standard operators that the parser of TensorRT-RTX 1.7.1 rejects. It accepts operators of other domains, some of
 # them wrongly: those are refused here whatever their name.
 # fmt: off
@@ -60,8 +66,6 @@ class SourceGraph:
 
 def choose_variant(bundle: Bundle, precision: Precision) -> Variant:
     """Return the variant that an engine of that precision is made of; raises ConfigError where there is none."""
-    if precision not in SOURCES:
-        raise ConfigError(f"precision {precision}: a TensorRT engine must be {' or '.join(SOURCES)}")
     names = SOURCES[precision]
     for name in names:
         if name in bundle.variants and bundle.variants[name].graph is Graph.ONNX:
@@ -85,10 +89,12 @@ def source_graph(bundle: Bundle, precision: Precision, ids: Ids, folder: Path) -
         check_file(bundle, name)
     model = ir.load(str(bundle.path(variant.file)))
     check_operators(model, variant.file)
-    if precision is Precision.FP16 and variant.precision is not Precision.FP16:
+    if precision is Precision.FP16 and variant.name != "fp16":
         to_half(model, _probes(bundle, model), folder)
     if precision is Precision.INT8:
         to_signed(model.graph)
+    if precision is Precision.FP8:
+        to_float8(model)
     _keep_pooled_output(model)
     _normalise_in_full(model.graph)
     _scale_queries(model.graph)

@@ -16,7 +16,7 @@ from typing import Any
 from mirrorkit.errors import ConfigError, ExportError, MissingExtraError
 from mirrorkit.extras import require
 from mirrorkit.formats.bundle import INPUTS
-from mirrorkit.formats.engine import PORTABLE, Backend, Gpu
+from mirrorkit.formats.engine import PORTABLE, Backend, Gpu, Precision
 from mirrorkit.formats.profiles import Profile
 
 CURRENT = "current"
@@ -103,12 +103,31 @@ def resolve_target(library: Library, target: str | None, gpu: Gpu | None) -> str
     return target
 
 
+def check_precision(precision: Precision, library: Library, target: str) -> None:
+    """Raise ConfigError where no GPU of a target, as `resolve_target` returns it, multiplies in that precision."""
+    if precision is not Precision.FP8:
+        return
+    needs = "precision fp8: needs GPUs of compute capability 8.9 or later (Ada, Hopper, Blackwell)"
+    if target == PORTABLE:
+        if library.backend is Backend.TENSORRT:  # what it calls portable is what Ampere has
+            raise ConfigError(f"{needs}, and a portable engine of tensorrt is for 8.0 and later; leave the target out")
+    elif _capability(target) < precision.since:
+        raise ConfigError(f"{needs}, sm89 and up, and the target is {target}; fp16 and int8 run there")
+
+
+def _capability(architecture: str) -> tuple[int, int]:
+    """Return the compute capability of `sm86` or `sm120`: (8, 6), (12, 0)."""
+    digits = architecture.removeprefix("sm")
+    return int(digits[:-1]), int(digits[-1])
+
+
 def build(
     library: Library,
     graph: Path,
     profiles: Sequence[Profile],
     target: str,
     *,
+    precision: Precision = Precision.FP32,
     gpu: Gpu | None = None,
     timing_cache: bytes = b"",
 ) -> Built:
@@ -130,7 +149,7 @@ def build(
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means fp32; who wants tensor cores takes fp16
     options = {"strongly_typed": True, "tf32": False, "optimization_level": config.builder_optimization_level}
-    options |= _aim(library, config, target, gpu)
+    options |= _aim(library, config, target, precision, gpu)
     for profile in profiles:
         _add_profile(builder, config, profile)
     cache = _use_cache(library, config, timing_cache)
@@ -167,22 +186,24 @@ def _parse(library: Library, network: Any, logger: Any, graph: Path) -> None:
     raise ExportError(f"{library}: cannot read the graph: {'; '.join(told) or 'it gives no reason'}")
 
 
-def _aim(library: Library, config: Any, target: str, gpu: Gpu | None) -> dict[str, Any]:
+def _aim(library: Library, config: Any, target: str, precision: Precision, gpu: Gpu | None) -> dict[str, Any]:
     """Set what the engine is to run on; return what was set."""
     trt = library.module
     if library.backend is Backend.TENSORRT:
         if target == PORTABLE:
             config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
         return {"hardware_compatibility": "ampere_plus" if target == PORTABLE else "none"}
-    if target == PORTABLE:
+    named = [name.lower() for name in trt.ComputeCapability.__members__ if name.startswith("SM")]
+    if target == PORTABLE and precision is not Precision.FP8:
         return {"compute_capabilities": []}  # none named: any from 8.0 on
+    targets = [target] if target != PORTABLE else [name for name in named if _capability(name) >= precision.since]
     here = gpu is not None and target == gpu.target
-    known = getattr(trt.ComputeCapability, target.upper(), trt.ComputeCapability.CURRENT if here else None)
-    config.num_compute_capabilities = 1
-    if known is None or not config.set_compute_capability(known, 0):
-        named = ", ".join(name.lower() for name in trt.ComputeCapability.__members__ if name.startswith("SM"))
-        raise ConfigError(f"target {target}: {library} builds for {PORTABLE}, {named}")
-    return {"compute_capabilities": [target]}
+    config.num_compute_capabilities = len(targets)
+    for place, name in enumerate(targets):
+        known = getattr(trt.ComputeCapability, name.upper(), trt.ComputeCapability.CURRENT if here else None)
+        if known is None or not config.set_compute_capability(known, place):
+            raise ConfigError(f"target {target}: {library} builds for {PORTABLE}, {', '.join(named)}")
+    return {"compute_capabilities": targets}
 
 
 def _add_profile(builder: Any, config: Any, profile: Profile) -> None:

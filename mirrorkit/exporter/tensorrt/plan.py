@@ -9,8 +9,9 @@ from pathlib import Path
 from mirrorkit.errors import ConfigError
 from mirrorkit.exporter.tensorrt.build import EngineResult, build_engine, check_folder
 from mirrorkit.exporter.tensorrt.graph import SOURCES
-from mirrorkit.exporter.tensorrt.library import load_library, resolve_target
+from mirrorkit.exporter.tensorrt.library import check_precision, load_library, resolve_target
 from mirrorkit.exporter.tensorrt.presets import profiles_for
+from mirrorkit.formats.engine import Precision
 from mirrorkit.machine.gpu import current_gpu
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress
@@ -77,7 +78,10 @@ def plan_engines(
             raise ConfigError(f"tensorrt {name}: is made of {' or '.join(sources[name])}; add it to `precision`")
     profiles_for(profiles, _ANY_LENGTH)
     gpu = current_gpu()
-    resolve_target(load_library(backend, gpu), target, gpu)
+    library = load_library(backend, gpu)
+    aim = resolve_target(library, target, gpu)
+    for name in precisions:
+        check_precision(Precision(name), library, aim)
     plan = EnginePlan(
         local_path(bundle), tuple(dict.fromkeys(precisions)), tuple(profiles), target, backend, ids, overwrite
     )

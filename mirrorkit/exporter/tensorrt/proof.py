@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from mirrorkit.exporter.quantize.calibration import calibration_texts
-from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, Bundle, Precision, check_file
+from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, Bundle, check_file
+from mirrorkit.formats.engine import Precision
 from mirrorkit.formats.golden import read_goldens
 from mirrorkit.runtime.opening import tokenizer_of, unpooled
 from mirrorkit.runtime.runner import Runner

@@ -20,8 +20,18 @@ from mirrorkit.exporter.tensorrt.build import build_engine, rebuild_engine
 from mirrorkit.exporter.tensorrt.graph import source_graph
 from mirrorkit.exporter.tensorrt.library import Library, build
 from mirrorkit.exporter.tensorrt.presets import PRESETS, preset
-from mirrorkit.formats.bundle import Precision, read_bundle
-from mirrorkit.formats.engine import MANIFEST, Backend, Gpu, Ids, Status, check_engine, mismatches, read_engine
+from mirrorkit.formats.bundle import read_bundle
+from mirrorkit.formats.engine import (
+    MANIFEST,
+    Backend,
+    Gpu,
+    Ids,
+    Precision,
+    Status,
+    check_engine,
+    mismatches,
+    read_engine,
+)
 from mirrorkit.formats.profiles import Profile
 from tests.exports import traced_once
 
@@ -117,6 +127,7 @@ def test_every_preset_builds(bundle: Path, tmp_path: Path, name: str) -> None:
         ({"ids": "int16"}, "ids 'int16': must be int32 or int64"),
         ({"target": "sm90"}, "target 'sm90': must be one of portable, sm75"),
         ({"target": "current"}, "target current: there is no GPU here; name one of portable"),
+        ({"precision": "fp8"}, "holds fp32; an fp8 engine is made of int8: export the bundle with int8"),
         ({"backend": "cuda"}, "backend 'cuda': must be one of auto, tensorrt, tensorrt-rtx"),
         ({"profiles": ["min=1x8,opt=1x8,max=8x65"]}, "65 tokens are more than the 64 that this model takes"),
         ({"profiles": ["min=4x8,opt=1x8,max=8x64"]}, "min 4x8 is larger than opt 1x8"),

@@ -116,7 +116,7 @@ def test_a_graph_with_other_vectors_is_not_built(bundle: Path, tmp_path: Path, m
         def batch(self, input_ids: Any, attention_mask: Any) -> Any:
             return np.full((len(input_ids), read_bundle(bundle).dim), 32**-0.5, dtype=np.float32)
 
-    monkeypatch.setattr(tensorrt, "open_session", lambda _: Wrong())
+    monkeypatch.setattr(tensorrt, "open_session", lambda *_, **__: Wrong())
     with pytest.raises(EngineRefusedError, match="nothing was published: the graph, run by ONNX Runtime, does not"):
         build_engine(bundle, tmp_path / "engine")
     assert list(tmp_path.iterdir()) == []
@@ -193,11 +193,12 @@ def test_an_export_plans_its_engines_before_it_begins(bundle: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("precisions", "options", "message"),
     [
-        (["int4"], {}, "tensorrt 'int4': must be among fp32, fp16, int8"),
+        (["int4"], {}, "tensorrt 'int4': must be among fp32, fp16, int8, fp8"),
         ([], {}, "tensorrt ''"),
         (["fp16"], {"exported": ["int8"]}, "tensorrt fp16: is made of fp16 or fp32; add it to `precision`"),
         (["fp32"], {"profiles": ["1x"]}, "is not a shape"),
         (["fp32"], {"target": "sm1"}, "target 'sm1'"),
+        (["fp32", "fp8"], {"exported": ["fp32", "int8"], "target": "sm86"}, "precision fp8: .* the target is sm86"),
     ],
 )
 def test_a_plan_that_cannot_be_met_is_named(
@@ -281,7 +282,7 @@ def test_the_command_fails_by_its_exit_code(
     bundle: Path, tmp_path: Path, app: typer.Typer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoilt = OnGpu(bundle, 0.2, 1 << 20)
-    monkeypatch.setattr(tensorrt, "open_session", lambda _: spoilt)
+    monkeypatch.setattr(tensorrt, "open_session", lambda *_, **__: spoilt)
     done = CliRunner().invoke(app, [str(bundle), "-o", str(tmp_path / "a"), "--json"])
     assert done.exit_code == 1
     assert json.loads(done.stdout)["problems"]

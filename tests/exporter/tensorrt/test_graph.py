@@ -22,8 +22,9 @@ from mirrorkit.exporter.pipeline import export
 from mirrorkit.exporter.tensorrt import graph as tensorrt_graph
 from mirrorkit.exporter.tensorrt.graph import SourceGraph, choose_variant, source_graph
 from mirrorkit.exporter.tensorrt.proof import prove, reference_of
-from mirrorkit.formats.bundle import INPUTS, MANIFEST, Bundle, Graph, Precision, read_bundle
-from mirrorkit.formats.engine import OUTPUT, Ids
+from mirrorkit.formats import bundle as bundles
+from mirrorkit.formats.bundle import INPUTS, MANIFEST, Bundle, Graph, read_bundle
+from mirrorkit.formats.engine import OUTPUT, Ids, Precision
 from mirrorkit.runtime.session import open_session
 from mirrorkit.verification.problem import Stage
 from mirrorkit.verification.proof import WITHOUT_RANKS, Reference
@@ -166,7 +167,7 @@ def test_without_the_fp32_graph_the_golden_texts_are_what_there_is(bundle: Bundl
 
 
 def test_a_bundle_of_int8_alone_is_refused(bundle: Bundle) -> None:
-    int8 = replace(bundle.variants["fp32"], name="int8", precision=Precision.INT8)
+    int8 = replace(bundle.variants["fp32"], name="int8", precision=bundles.Precision.INT8)
     with pytest.raises(ConfigError, match="is made of fp16 or fp32: export the bundle with fp16"):
         choose_variant(replace(bundle, variants={"int8": int8}), Precision.FP16)
     fused = replace(bundle.variants["fp32"], graph=Graph.ONNXRUNTIME)
@@ -174,8 +175,8 @@ def test_a_bundle_of_int8_alone_is_refused(bundle: Bundle) -> None:
         choose_variant(replace(bundle, variants={"fp32": fused}), Precision.FP32)
     with pytest.raises(ConfigError, match="an int8 engine is made of int8: export the bundle with int8"):
         choose_variant(bundle, Precision.INT8)
-    with pytest.raises(ConfigError, match="precision int4: a TensorRT engine must be fp32 or fp16 or int8"):
-        choose_variant(bundle, Precision.INT4)
+    with pytest.raises(ConfigError, match="an fp8 engine is made of int8: export the bundle with int8"):
+        choose_variant(bundle, Precision.FP8)
 
 
 def test_operators_that_tensorrt_does_not_know_are_named() -> None:

@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 from mirrorkit.errors import ExportError
 from mirrorkit.exporter.tensorrt.library import build, load_library
 from mirrorkit.exporter.tensorrt.presets import preset
-from mirrorkit.exporter.tensorrt.signed import signed_scale, to_signed
+from mirrorkit.exporter.tensorrt.signed import farthest, to_signed
 
 SCALE, ZERO = np.float32(0.02), np.uint8(100)  # from -2 to 3.1
 WIDTH, ROWS = 16, 40
@@ -74,7 +74,7 @@ def run(model: onnx.ModelProto, ids: Any) -> Any:
 
 @pytest.mark.parametrize(("zero", "reach"), [(0, 255), (255, 255), (128, 128), (100, 155)])
 def test_a_step_reaches_as_far_as_the_larger_half_of_the_range(zero: int, reach: int) -> None:
-    assert signed_scale(0.02, zero) * 127 == pytest.approx(0.02 * reach)
+    assert farthest(0.02, zero) == pytest.approx(0.02 * reach)
 
 
 def test_it_computes_what_the_formula_says() -> None:
