@@ -37,7 +37,6 @@ from mirrorkit.evaluation.search import SearchSet, score_search
 from mirrorkit.evaluation.sets import read_task_sets
 from mirrorkit.evaluation.sts import evaluate_sts
 from mirrorkit.formats.json_file import read_object
-from mirrorkit.machine.facts import cpu_name
 from mirrorkit.machine.torch_device import pick_autocast
 from mirrorkit.progress import Silent
 from mirrorkit.training.base import find_base
@@ -208,7 +207,7 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
     try:
-        file = options.results / f"{PREFIX}{files.slug(cpu_name())}.json"
+        file = options.results / f"{PREFIX}{files.slug(files.machine(None)['hardware']['cpu'])}.json"
         known = {} if options.fresh or not file.is_file() else read_object(file)
         shop = Workshop(options.domains)
         for cell in [] if options.report else cells([int(seed) for seed in options.seeds.split(",")]):

@@ -4,9 +4,9 @@ A bi-encoder tuned by `auto` scores pairs of the corpus, half of them near neigh
 cross-encoder of the same base, which reads both strings at once, learns these scores (binary cross-entropy with soft
 labels) and scores the pairs anew; the bi-encoder learns that (squared error of its cosine). One cycle, no label.
 
-Source: Liu et al. 2022 (Trans-Encoder, arXiv:2109.13059), whose cross-encoder begins with the base too. There it has
-37,000 pairs in both orders, the bi-encoder ten epochs and the whole three cycles; here everything is to take five
-minutes of two cores at most.
+Source: Liu et al. 2022 (Trans-Encoder, arXiv:2109.13059), whose published code begins the cross-encoder with the base
+too, and trains it on the pairs of the STS sets themselves in both orders, the bi-encoder for ten epochs, in three
+cycles; here everything is to take five minutes of two cores.
 
 python -m benchmarks.trans_encoder --seeds 1 2 3   # goes on where it was stopped
 python -m benchmarks.trans_encoder --report        # the section of ladder.md from the records alone

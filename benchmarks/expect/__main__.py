@@ -27,7 +27,6 @@ from benchmarks.processes import ProcessError, environment, run_json
 from mirrorkit.errors import ConfigError, MirrorkitError
 from mirrorkit.formats.json_file import read_object
 from mirrorkit.formats.plain import plain
-from mirrorkit.machine.facts import cpu_name
 
 PAGE = files.ROOT / "benchmarks" / "expect.md"
 
@@ -65,7 +64,7 @@ def _measure(args: argparse.Namespace) -> None:
         raise ConfigError(f"domains {args.domains}: must be a folder that `python -m benchmarks.domains` has made")
     if args.threads < 1:
         raise ConfigError(f"threads {args.threads}: must be at least 1")
-    file = args.results / f"{PREFIX}{files.slug(cpu_name())}.json"
+    file = args.results / f"{PREFIX}{files.slug(files.machine(None)['hardware']['cpu'])}.json"
     record: dict[str, Any] = read_object(file) if file.is_file() else {"cells": {}, "skipped": {}}
     wanted = [cell for cell in cells() if re.search(args.only, cell.name)]
     start = time.monotonic()
