@@ -1,13 +1,14 @@
 """What a teacher and masked-LM steps bring, and what they cost: python -m benchmarks.teacher.
 
 Every cell is one training by the recipe `auto` with some changes, scored on development data after some of its steps
-(stsb-dev, sts16; of a domain also search in its dev part), and with `--seven`, where it is `final`, on the seven STS
-sets at its end. A figure goes to the record at once, and what is there is not measured again; `--fresh` begins anew.
-CPU seconds are those of the process in training, scoring left out.
+(stsb-dev, sts16; of documents also a search among those that are held out), and with `--seven`, where it is `final`, on
+the seven STS sets at its end. A figure goes to the record at once, and what is there is not measured again; `--fresh`
+begins anew.
+CPU seconds are those of the process in training, scoring left out. Every machine has a record of its own.
 
 python -m benchmarks.teacher --domains FOLDER   # all cells; the folder is made by: python -m benchmarks.domains
-python -m benchmarks.teacher --only choice      # the cells of one part
-python -m benchmarks.teacher --report           # writes the section of docs/finetune.md from the record alone
+python -m benchmarks.teacher --only masked      # the cells of one part; these need no such folder
+python -m benchmarks.teacher --report           # writes the section of docs/finetune.md from the records alone
 """
 
 from __future__ import annotations
@@ -20,18 +21,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
 from benchmarks import record as files
-from benchmarks.teacher_report import section
+from benchmarks.teacher_report import sections
+from mirrorkit.assets.documents import read_documents
+from mirrorkit.assets.paths import DOCUMENTS, HELD_OUT
 from mirrorkit.errors import MirrorkitError
 from mirrorkit.evaluation.beir import read_retrieval
-from mirrorkit.evaluation.search import score_search
+from mirrorkit.evaluation.search import SearchSet, score_search
+from mirrorkit.evaluation.sets import read_task_sets
 from mirrorkit.evaluation.sts import evaluate_sts
 from mirrorkit.formats.json_file import read_object
+from mirrorkit.machine.torch_device import pick_autocast
 from mirrorkit.progress import Silent
 from mirrorkit.training.base import find_base
 from mirrorkit.training.corpus import Corpus, load_corpus
@@ -40,11 +46,13 @@ from mirrorkit.training.recipe import Changes
 from mirrorkit.training.recipes import choose
 from mirrorkit.training.teacher_vectors import ask_teachers
 
-RECORD, PAGE = files.RESULTS / "teacher.json", files.ROOT / "docs" / "finetune.md"
+PREFIX, PAGE = "teacher_", files.ROOT / "docs" / "finetune.md"
 STS = files.SHARED / "data" / "sts"
 DEV = ["stsb-dev", "sts16"]
 SEVEN = ["sts12", "sts13", "sts14", "sts15", "sts16", "stsb-test", "sickr-test"]
 TEACHER = "all-MiniLM-L6-v2"
+BASES = ("minilm-mlm", "tiny")  # with a masked-LM head
+SHORT = 96  # tokens of a document that is searched for, as in the ladder
 
 
 @dataclass(frozen=True)
@@ -87,10 +95,8 @@ def cells(seeds: list[int]) -> Iterator[Cell]:
                 yield Cell("teacher", base, plain, seed, (steps,), taught, {}, True)
     for seed in seeds:  # what `auto` takes without a teacher
         yield Cell("teacher", "minilm-mlm", plain, seed, (10,), True, {"learning_rate": 2e-4}, True)
-    for corpus in ("docstrings", "plain_en"):
-        for base in ("minilm-mlm", "tiny"):
-            for steps in (0, 20, 60):
-                yield Cell("masked", base, corpus, first, (10,), False, {"mlm_steps": steps})
+    for base, corpus, seed, steps in product(BASES, ("documentation", "plain_en"), seeds, (0, 20, 60)):
+        yield Cell("masked", base, corpus, seed, (31,), False, {"mlm_steps": steps})
     for taught in (True, False):
         yield Cell("crops", "minilm-mlm", "docstrings", first, (31,), taught)
 
@@ -107,6 +113,8 @@ class Workshop:
 
     @cache  # noqa: B019 one workshop a process
     def corpus(self, name: str) -> Corpus:
+        if name == "documentation":
+            return load_corpus([document.text for document in read_documents(DOCUMENTS)])
         if name != "docstrings":
             return load_corpus(files.SHARED / "data" / "corpora" / f"{name}.txt")
         assert self._domains is not None
@@ -155,14 +163,25 @@ class Workshop:
         }
 
     def _scores(self, encoder: Any, cell: Cell, tasks: list[str]) -> dict[str, float]:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        dtype = pick_autocast("auto", "cpu")
+        with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
             report = evaluate_sts(encoder, STS, tasks)
             found = {task: score.spearman for task, score in report.tasks.items()}
-            if tasks is DEV and cell.corpus == "docstrings":
-                assert self._domains is not None
-                data = read_retrieval(self._domains / "docstrings" / "docstrings-dev")
+            if tasks is DEV and (data := self._search(cell.corpus)):
+                whole, encoder.max_length = encoder.max_length, min(SHORT, encoder.max_length)
                 found["search"] = score_search(encoder, data).mrr_at_10.value
+                encoder.max_length = whole
         return found
+
+    def _search(self, corpus: str) -> SearchSet | None:
+        """Return what of the corpus' own kind was held out of it; None where there is no such search."""
+        if corpus == "documentation":
+            (found,) = read_task_sets(search=HELD_OUT).search
+            return found
+        if corpus != "docstrings":
+            return None
+        assert self._domains is not None
+        return read_retrieval(self._domains / "docstrings" / "docstrings-dev")
 
 
 def base_of(name: str) -> Path | str:
@@ -184,11 +203,12 @@ def main() -> int:
     parser.add_argument("--seven", action="store_true", help="the seven STS sets too, of what is final")
     parser.add_argument("--report", action="store_true", help="measure nothing")
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
-    parser.add_argument("--record", type=Path, default=RECORD)
+    parser.add_argument("--results", type=Path, default=files.RESULTS)
     parser.add_argument("--page", type=Path, default=PAGE)
     options = parser.parse_args()
     try:
-        known = {} if options.fresh or not options.record.is_file() else read_object(options.record)
+        file = options.results / f"{PREFIX}{files.slug(files.machine(None)['hardware']['cpu'])}.json"
+        known = {} if options.fresh or not file.is_file() else read_object(file)
         shop = Workshop(options.domains)
         for cell in [] if options.report else cells([int(seed) for seed in options.seeds.split(",")]):
             done = known.get("cells", {}).get(cell.name)
@@ -203,9 +223,9 @@ def main() -> int:
                 "threads": torch.get_num_threads(),
                 "cells": {**known.get("cells", {}), cell.name: found},
             }
-            files.write_json(options.record, known)
+            files.write_json(file, known)
             print(cell.name, json.dumps(found["marks"]), file=sys.stderr, flush=True)
-        files.update_section(options.page, "teacher", section(known))
+        files.update_section(options.page, "teacher", sections(files.read_json(options.results, PREFIX)))
     except MirrorkitError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2

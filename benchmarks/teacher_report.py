@@ -1,4 +1,4 @@
-"""The section of docs/finetune.md on teachers and masked-LM steps, from the record of `benchmarks.teacher`."""
+"""The section of docs/finetune.md on teachers and masked-LM steps, from the records of `benchmarks.teacher`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from typing import Any
 
 from benchmarks.record import table
 
-_NAMES = {"search": "search in the dev part, MRR@10"}
+_NAMES = {"search": "search in what is held out, MRR@10"}
 _TITLES = {
     "choice": "Weight and temperatures, looked at on development data:",
     "teacher": "With a teacher and without:",
     "crops": "Documents, whose crops have the teacher's vector of the whole:",
     "masked": "Masked-LM steps before the contrastive ones:",
 }
+_NOTHING = "Nothing is measured yet."
 Cell = Mapping[str, Any]
+
+
+def sections(records: Iterable[Mapping[str, Any]]) -> str:
+    """Return the tables of every machine."""
+    return "\n\n".join(map(section, records)) or _NOTHING
 
 
 def section(record: Mapping[str, Any]) -> str:
@@ -27,7 +33,7 @@ def section(record: Mapping[str, Any]) -> str:
         if groups:
             lines += [title, "", _table(groups), ""]
     if not lines:
-        return "Nothing is measured yet."
+        return _NOTHING
     versions = ", ".join(f"{name} {value}" for name, value in record["versions"].items())
     threads = f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}"
     seven = any(cell["seven"] for cell in found.values())

@@ -5,6 +5,7 @@ python -m benchmarks.train                                  # pairs per second o
 python -m benchmarks.train --whole-run                      # seconds of the whole command, with load and save
 python -m benchmarks.train --device cuda --random bert-base # the whole command, random weights of that shape
 python -m benchmarks.train --study size                     # how cost grows; --study all for every study
+python -m benchmarks.train --study layers                   # CPU seconds of a step with --train-layers, on 12 layers
 
 Each variant runs in a fresh process, in an order that rotates from round to round. A study writes each figure to its
 record at once and goes on from there when it is started again.

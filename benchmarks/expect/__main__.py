@@ -3,8 +3,8 @@
 python -m benchmarks.domains --out domains --only docstrings --only manuals --only wordnet
 python -m benchmarks.expect --domains domains      # --report makes tables and plots alone
 
-Every cell is a process of its own and goes into the record at once, so that a run which was stopped goes on when it is
-started again. The first cells say most, so that a run cut short by --minutes is worth reading.
+Every cell is a process of its own and goes into the machine's record at once, so that a run which was stopped goes on
+when it is started again. The first cells say most, so that a run cut short by --minutes is worth reading.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from typing import Any
 
 from benchmarks import record as files
 from benchmarks.expect.cells import Cell, base_folder, cells, drawn, texts_of
+from benchmarks.expect.page import PREFIX, update
 from benchmarks.processes import ProcessError, environment, run_json
 from mirrorkit.errors import ConfigError, MirrorkitError
 from mirrorkit.formats.json_file import read_object
 from mirrorkit.formats.plain import plain
 
 PAGE = files.ROOT / "benchmarks" / "expect.md"
-RECORD = "expect.json"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -52,8 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not args.report:
             _measure(args)
-        from benchmarks.expect.page import update
-
         update(args.results, args.page)
     except (MirrorkitError, re.error) as err:
         print(f"error: {err}", file=sys.stderr)
@@ -66,7 +64,7 @@ def _measure(args: argparse.Namespace) -> None:
         raise ConfigError(f"domains {args.domains}: must be a folder that `python -m benchmarks.domains` has made")
     if args.threads < 1:
         raise ConfigError(f"threads {args.threads}: must be at least 1")
-    file = args.results / RECORD
+    file = args.results / f"{PREFIX}{files.slug(files.machine(None)['hardware']['cpu'])}.json"
     record: dict[str, Any] = read_object(file) if file.is_file() else {"cells": {}, "skipped": {}}
     wanted = [cell for cell in cells() if re.search(args.only, cell.name)]
     start = time.monotonic()

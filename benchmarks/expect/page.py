@@ -1,4 +1,4 @@
-"""The record as tables of expect.md: gains by base, corpus and recipe, what hurts, what could not be measured."""
+"""The records as tables of expect.md: gains by base, corpus and recipe, what hurts, what could not be measured."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 
 from benchmarks import record as files
 from benchmarks.expect.cells import AS_IS, NEARLY, SIZES, cells
-from mirrorkit.formats.json_file import read_object
 
-RECORD = "expect.json"
+PREFIX = "expect_"  # of the records, one a machine: seconds and the documents of a domain are its own
 SECTION = "expect"
 USUAL = 2_000  # strings of the first table
 HURTS = -1.0  # points from which on a fall is listed
@@ -76,8 +75,15 @@ def groups(record: files.Figures) -> list[Group]:
     return [Group(*key, tuple(sorted(found[key], key=lambda run: run["seed"]))) for key in order]
 
 
+def sections(results: Path) -> str:
+    """Return what stands between the markers: the tables of each machine."""
+    records = files.read_json(results, PREFIX)
+    headed = [f"## {record['hardware']['cpu']}\n\n{section(record)}" for record in records]
+    return "\n\n".join(headed if len(records) > 1 else map(section, records)) or "Nothing is measured yet."
+
+
 def section(record: files.Figures) -> str:
-    """Return what stands between the markers."""
+    """Return the tables of one machine."""
     every, known = groups(record), before(record)
     usual = [group for group in every if group.size == USUAL and group.recipe == "auto"]
     others = [group for group in every if group not in usual]
@@ -170,7 +176,7 @@ def _pending(record: files.Figures) -> str:
     planned = [cell for cell in cells() if cell.name not in record["skipped"]]
     missing = [cell for cell in planned if cell.name not in record["cells"]]
     if not missing:
-        return f"- all of the {len(planned)} planned cells are measured"
+        return f"- all of the {len(planned)} planned cells are measured here"
     done = [cell for cell in record["cells"].values() if cell["recipe"] != AS_IS]
     untouched = [
         name
@@ -179,14 +185,15 @@ def _pending(record: files.Figures) -> str:
         if all(cell[key] != name for cell in done)
     ]
     about = f"; nothing at all is trained of {', '.join(untouched)}" if untouched else ""
-    return f"- {len(missing)} of the {len(planned)} planned cells are not measured yet{about}"
+    return f"- {len(missing)} of the {len(planned)} planned cells are not measured here yet{about}"
 
 
 def update(results: Path, page: Path) -> None:
-    """Write the page's section and both plots from the record in `results`."""
+    """Write the page's section, and both plots of each of the records in `results`."""
     from benchmarks.expect.plot import draw_strings, draw_views
 
-    record = read_object(results / RECORD)
-    files.update_section(page, SECTION, section(record))
-    draw_strings(record, results / "expect_strings.png")
-    draw_views(record, results / "expect_views.png")
+    files.update_section(page, SECTION, sections(results))
+    for record in files.read_json(results, PREFIX):
+        machine = files.slug(record["hardware"]["cpu"])
+        draw_strings(record, results / f"expect_strings_{machine}.png")
+        draw_views(record, results / f"expect_views_{machine}.png")

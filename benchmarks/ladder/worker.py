@@ -51,7 +51,7 @@ class Labels:
         names = (SEVEN if not search else ()) if final else ("stsb-dev", "sts16")
         files = [SHARED / "data" / "sts" / f"{name}.tsv" for name in names]
         files += [] if final else [GRADED]
-        self._pairs: list[GradedPairs] = [read_pairs(file, score_column=0) for file in files]
+        self.pairs: list[GradedPairs] = [read_pairs(file, score_column=0) for file in files]
         part = "test" if final else "dev"
         self._search: QuerySet | None = None
         if search:
@@ -65,8 +65,8 @@ class Labels:
         encoder.eval()
         dtype = pick_autocast("auto", "cpu")
         with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
-            cosines = pair_cosines(encoder, self._pairs) if self._pairs else {}
-            found = {one.name: 100 * spearman(cosines[one.name], one.score) for one in self._pairs}
+            cosines = pair_cosines(encoder, self.pairs) if self.pairs else {}
+            found = {one.name: 100 * spearman(cosines[one.name], one.score) for one in self.pairs}
             if self._final and found:
                 found["seven"] = sum(found.values()) / len(found)
             if self._search:

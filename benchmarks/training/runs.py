@@ -96,6 +96,7 @@ def run_steps(variant: str, base: str, sample: Path, args: argparse.Namespace) -
         base=base,
         sample=str(sample),
         loader_workers=args.loader_workers,
+        train_layers=getattr(args, "train_layers", 0),
         **{name: getattr(args, name) for name in names},
     )
     if variant in PEERS:

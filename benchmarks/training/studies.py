@@ -37,6 +37,8 @@ from mirrorkit.machine.torch_device import pick_device
 
 LARGEST = 100_000  # strings that the study of size draws on, so that smaller ones are the same whatever is asked for
 BEFORE = "before"  # in the study of seeds: the base, untrained
+ALL = "0"  # in the study of layers: all of them, embeddings too
+DEEP = "bert-base"  # the shape whose layers are trained; its weights are random
 SETTINGS = ("threads", "batch_size", "max_length", "pooling", "device", "loader_workers", "steps", "warmup_steps")
 
 
@@ -58,6 +60,7 @@ STUDIES = {
     "batch": Study("batch size [pairs]", ("50", "100", "200"), False),
     "length": Study("length [tokens]", ("16", "50", "128"), False, batch_size=32),
     "model": Study("model", ("tiny", DEFAULT_BASE.name, "bert-base"), False, batch_size=32),
+    "layers": Study("layers trained", (ALL, "2", "4", "6", "12"), False, ("ours",), batch_size=32),
     "seeds": Study("seed", (), True, (BEFORE, "official", "ours")),
 }
 
@@ -118,7 +121,7 @@ def points(name: str, study: Study, args: argparse.Namespace) -> list[str]:
     own = {"phases": [str(args.strings)], "seeds": [str(args.seed + i) for i in range(args.seeds)]}
     asked = [value.strip() for value in args.values.split(",")] if args.values else own.get(name, [*study.values])
     if name != "model":
-        least = {"seeds": 0, "batch": 2, "length": 3}.get(name, args.batch_size)
+        least = {"seeds": 0, "batch": 2, "length": 3, "layers": 0}.get(name, args.batch_size)
         for value in asked:
             if not value.isdecimal() or int(value) < least:
                 raise ConfigError(f"{study.what} {value!r}: must be a number of at least {least}")
@@ -128,7 +131,8 @@ def points(name: str, study: Study, args: argparse.Namespace) -> list[str]:
 
 def pick_variants(study: Study, args: argparse.Namespace) -> list[str]:
     """Return the variants of a study; raises ConfigError for one that it does not know."""
-    known = ["official", *WHOLE] if study.whole else ["official", "ours-fp32", "ours"]
+    known = ["official"] if "official" in study.variants else []
+    known += WHOLE if study.whole else ["ours-fp32", "ours"]
     known += [BEFORE] if BEFORE in study.variants else []
     asked = [name.strip() for name in args.variants.split(",")] if args.variants else [*study.variants]
     if unknown := [name for name in asked if name not in known]:
@@ -226,7 +230,7 @@ class Measure:
         if self._name in ("phases", "size"):
             corpus = strings.write(self._texts[: int(point)], self._home / f"{point}.txt")
             return run_whole(variant, self._base, corpus, self._args)
-        changed = {"batch": "batch_size", "length": "max_length"}.get(self._name)
+        changed = {"batch": "batch_size", "length": "max_length", "layers": "train_layers"}.get(self._name)
         args = argparse.Namespace(**vars(self._args) | ({changed: int(point)} if changed else {}))
         return run_steps(variant, self._model(point), self._sample(point, args), args)
 
@@ -247,7 +251,9 @@ class Measure:
         return folder
 
     def _model(self, point: str) -> str:
-        if self._name != "model":
+        if self._name == "layers":
+            point = DEEP
+        elif self._name != "model":
             return self._base
         if point in SHAPES:
             folder = self._home / point

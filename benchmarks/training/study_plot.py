@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.record import Figures
 from benchmarks.training.report import PHASES, phases
-from benchmarks.training.study_report import cells, sts_by_variant
+from benchmarks.training.study_report import cells, cpu_of_step, layers_name, sts_by_variant
 from mirrorkit.extras import require
 
 require("matplotlib", extra="demo")
@@ -106,6 +106,21 @@ def _models(panel: Any, record: Figures) -> None:
     panel.set_title(f"pairs per second, batch {record['settings']['batch_size']}", fontsize=11)
 
 
+def _layers(panel: Any, record: Figures) -> None:
+    found = cells(record)
+    variants = [*dict.fromkeys(variant for _, variant in found)]
+    names = [*dict.fromkeys(layers_name(point) for point, _ in found)]
+    width = 0.8 / len(variants)
+    for number, variant in enumerate(variants):
+        costs = {layers_name(p): cpu_of_step(record, runs) for (p, v), runs in found.items() if v == variant}
+        places = [names.index(name) + (number - (len(variants) - 1) / 2) * width for name in costs]
+        bars = panel.bar(places, [*costs.values()], width * 0.92, color=COLORS[variant], label=variant)
+        panel.bar_label(bars, fmt="{:,.1f}", fontsize=9)
+    panel.set_xticks(range(len(names)), names)
+    panel.legend(fontsize=9)
+    panel.set_title("bert-base: CPU seconds of a step by the layers trained", fontsize=11)
+
+
 def _seeds(panel: Any, record: Figures) -> None:
     found = sts_by_variant(record)
     for place, (variant, scores) in enumerate(found.items()):
@@ -127,5 +142,6 @@ PANELS: dict[str, Callable[[Any, Figures], None]] = {
     "batch": _speed,
     "length": _speed,
     "model": _models,
+    "layers": _layers,
     "seeds": _seeds,
 }

@@ -17,15 +17,19 @@ TITLES = {
     "batch": "cost over the batch size",
     "length": "cost over the length of the strings",
     "model": "cost over the size of the model",
+    "layers": "cost of a step over the layers that are trained",
     "seeds": "STS after, over seeds",
 }
 NOTES = {
     "length": "Strings of at least as many words, made by joining sentences and cut at that many tokens: no padding.",
     "model": "The bert ones have random weights and the tokenizer of the base.",
+    "layers": "Random weights, and the tokenizer of the base. `--train-layers 12` leaves the embeddings as they are. "
+    "CPU seconds of the process, tokenising and AdamW within.",
     "seeds": "Few steps, so what counts is the difference. `before` is the base with a plain mean. The official model "
     "is scored as its authors do, mean over padding at 64 tokens.",
 }
 IN_DOMAIN = "sentences_10k"
+_MODEL = {"model": "Models", "layers": "bert-base"}  # what heads a study that is not of the base
 Cell = tuple[str, str]  # point and variant
 
 
@@ -60,8 +64,8 @@ def cells(record: Figures) -> dict[Cell, list[Figures]]:
 
 def study_part(record: Figures) -> str:
     """Return heading, table and notes of one study."""
-    maker = _seeds_table if record["study"] == "seeds" else _whole_table if record["whole"] else _steps_table
-    body = maker(record)
+    own = {"seeds": _seeds_table, "layers": _layers_table}
+    body = own.get(record["study"], _whole_table if record["whole"] else _steps_table)(record)
     left_out = [f"{place} left out: {why}." for place, why in record["skipped"].items()]
     domain = record["study"] == "seeds" and IN_DOMAIN in record["corpus"]["name"]
     said = "The strings are from the training set of the STS Benchmark, so the scores are in-domain." if domain else ""
@@ -84,7 +88,7 @@ def _heading(record: Figures) -> str:
     batch = "" if record["study"] == "batch" else f", batch {settings['batch_size']}"
     length = "" if record["study"] == "length" else f", at most {settings['max_length']} tokens"
     return (
-        f"### {record['base'] if record['study'] != 'model' else 'Models'}: {TITLES[record['study']]}\n\n"
+        f"### {_MODEL.get(record['study'], record['base'])}: {TITLES[record['study']]}\n\n"
         f"{device}{load}; {packages}; {record['date']}. {corpus['name']}, {corpus['strings']:,} distinct strings of "
         f"{corpus['mean_words']} words on average{paired}{batch}{length}, pooling {settings['pooling']}; {steps}, "
         f"rounds: {rounds}, each figure from a process of its own."
@@ -135,6 +139,25 @@ def _steps_table(record: Figures) -> str:
         row = [_number(cell[0]), cell[1], runs[0]["precision"], f"{speed:.1f}"]
         rows.append([*row, _ratio(found, cell, "pairs_per_second"), *_memory(runs)])
     return table([record["what"], "variant", "precision", "pairs/s", "times official", *_MEMORY], rows)
+
+
+def layers_name(point: str) -> str:
+    """Return what a point of the study of layers is called."""
+    return "all" if point == "0" else f"the last {point}"
+
+
+def cpu_of_step(record: Figures, runs: Sequence[Figures]) -> float:
+    """Return the CPU seconds of a step, the median over the rounds."""
+    return statistics.median(run["cpu_seconds"] for run in runs) / int(record["settings"]["steps"])
+
+
+def _layers_table(record: Figures) -> str:
+    found, rows = cells(record), []
+    for (point, variant), runs in found.items():
+        cost, whole = cpu_of_step(record, runs), found.get(("0", variant))
+        share = f"**{cost / cpu_of_step(record, whole):.2f}**" if whole else NOTHING
+        rows.append([layers_name(point), variant, runs[0]["precision"], f"{cost:.2f}", share, *_memory(runs)])
+    return table([record["what"], "variant", "precision", "CPU s a step", "times all", *_MEMORY], rows)
 
 
 def sts_by_variant(record: Figures) -> dict[str, dict[str, float]]:

@@ -18,7 +18,7 @@ from benchmarks.expect import __main__ as command
 from benchmarks.expect import cells as planning
 from benchmarks.expect import worker
 from benchmarks.expect.cells import AS_IS, RECIPES, SIZES, Cell, cells, drawn, texts_of
-from benchmarks.expect.page import RECORD, groups, section, update
+from benchmarks.expect.page import PREFIX, groups, section, sections, update
 from benchmarks.verdict.labels import Labelled
 from mirrorkit.errors import ConfigError
 from mirrorkit.evaluation.pairs import GradedPairs
@@ -78,17 +78,24 @@ def test_a_cell_without_its_base_is_not_shown() -> None:
 def test_the_page_and_the_plots_are_made_from_the_record(tmp_path: Path) -> None:
     page = tmp_path / "expect.md"
     page.write_text(MARKED, encoding="utf-8")
-    files.write_json(tmp_path / RECORD, RECORD_OF_ALL)
+    files.write_json(tmp_path / f"{PREFIX}one.json", RECORD_OF_ALL)
     update(tmp_path, page)
     assert page.read_text(encoding="utf-8") == MARKED.replace("begin -->\n", f"begin -->\n{section(RECORD_OF_ALL)}\n")
-    for name in ("expect_strings.png", "expect_views.png"):
+    for name in ("expect_strings_a-cpu.png", "expect_views_a-cpu.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_machines_are_told_apart(tmp_path: Path) -> None:
+    other = {**RECORD_OF_ALL, "hardware": {"cpu": "other cpu", "cores": 2}}
+    files.write_json(tmp_path / f"{PREFIX}one.json", RECORD_OF_ALL)
+    files.write_json(tmp_path / f"{PREFIX}two.json", other)
+    assert sections(tmp_path) == f"## a cpu\n\n{section(RECORD_OF_ALL)}\n\n## other cpu\n\n{section(other)}"
 
 
 def test_the_tables_on_the_page_are_those_of_the_results() -> None:
     text = command.PAGE.read_text(encoding="utf-8")
-    made = section(json.loads((files.RESULTS / RECORD).read_text(encoding="utf-8")))
-    assert text.partition("<!-- expect:begin -->\n")[2].partition("\n<!-- expect:end -->")[0] == made
+    shown = text.partition("<!-- expect:begin -->\n")[2].partition("\n<!-- expect:end -->")[0]
+    assert shown == sections(files.RESULTS)
 
 
 def test_a_corpus_that_nearly_has_a_size_is_taken_whole_for_it() -> None:
@@ -158,7 +165,8 @@ def test_what_is_recorded_is_not_measured_again(tmp_path: Path, monkeypatch: pyt
     assert command.main(given) == 0
     assert command.main(given) == 0
     assert asked == [cell.name for cell in planned[:2]]
-    made = json.loads((tmp_path / RECORD).read_text(encoding="utf-8"))
+    (file,) = tmp_path.glob(f"{PREFIX}*.json")
+    made = json.loads(file.read_text(encoding="utf-8"))
     assert made["skipped"] == {planned[2].name: "the corpus has 600 strings"}
     assert "| weak | lines | 500 |" in page.read_text(encoding="utf-8")
 
@@ -169,7 +177,7 @@ def test_what_is_recorded_is_not_measured_again(tmp_path: Path, monkeypatch: pyt
         ([], "domains None: must be a folder"),
         (["--domains", "/nowhere/at/all"], "domains /nowhere/at/all: must be a folder"),
         (["--domains", ".", "--threads", "0"], "threads 0: must be at least 1"),
-        (["--report"], "expect.json: cannot be read"),
+        (["--report"], "page.md: cannot be read"),
     ],
 )
 def test_bad_input_is_one_line(given: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

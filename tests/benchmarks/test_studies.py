@@ -68,6 +68,7 @@ RECORDS = [
     study_of("batch", [run_of(v, p, 20) for p in ("64", "128") for v in ("official", "ours")]),
     study_of("length", [run_of(v, p, 20) for p in ("16", "50") for v in ("official", "ours")]),
     study_of("model", [run_of(v, p, 20) for p in ("tiny", "bert-base") for v in ("official", "ours")]),
+    study_of("layers", [run_of("ours", p, 20, cpu_seconds=s) for p, s in (("0", 8.0), ("2", 3.0))]),
     study_of(
         "seeds",
         [run_of("ours", seed, 20, sts={"average": score}) for seed, score in (("42", 70.0), ("43", 72.0))],
@@ -95,7 +96,8 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         strings = sample.read_text(encoding="utf-8").split("\n")
         assert len(strings) == (args.steps + args.warmup_steps) * args.batch_size
         shortest = min(len(text.split()) for text in strings)
-        asked.append(f"{variant} batch {args.batch_size} length {args.max_length} words {shortest}")
+        layers = f" layers {args.train_layers}" if "train_layers" in args else ""
+        asked.append(f"{variant} batch {args.batch_size} length {args.max_length} words {shortest}{layers}")
         return run_of(variant, "", 2.0)
 
     monkeypatch.setattr(train_studies, "run_whole", whole)
@@ -192,6 +194,8 @@ def test_long_strings_and_models_reach_the_worker(corpus: Path, measured: list[s
     assert measured == ["official batch 2 length 12 words 12", "ours batch 2 length 12 words 12"]
     assert start(corpus, "--study", "model", "--values", "tiny,bert-tiny", "--batch-size", "2") == 0
     assert len(measured) == 6
+    assert start(corpus, "--study", "layers", "--values", "2,0", "--batch-size", "2") == 0
+    assert measured[6:] == [f"ours batch 2 length 50 words 6 layers {count}" for count in (0, 2)]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +204,8 @@ def test_long_strings_and_models_reach_the_worker(corpus: Path, measured: list[s
         (["--study", "batch", "--values", "4,1"], "batch size [pairs] '1': must be a number of at least 2"),
         (["--study", "batch", "--variants", "ours-auto"], "variant 'ours-auto': must be of official, ours-fp32, ours"),
         (["--study", "phases", "--variants", "before"], "variant 'before'"),
+        (["--study", "layers", "--variants", "official"], "variant 'official': must be of ours-fp32, ours"),
+        (["--study", "layers", "--values", "all"], "layers trained 'all': must be a number of at least 0"),
         (["--study", "all", "--values", "4"], "--values and --variants go with one study"),
         (["--study", "size", "--random", "bert-tiny"], "--whole-run and --random are not for --study"),
         (["--study", "seeds", "--seeds", "0"], "seeds 0: must be at least 1"),
@@ -237,6 +243,8 @@ def test_the_tables_say_what_was_measured(tmp_path: Path) -> None:
     text = study_report.studies_section(RECORDS)
     assert "| 1,000 | ours | fp32 | 5 | 12.5 | 2.5 | 1.0 | 0.5 | 8.0 | 0.5 | 80.0 | **4.00** | 2,000 | – |" in text
     assert "| 64 | official | fp32 | 20.0 | – | 2,000 | – |" in text
+    assert "| all | ours | fp32 | 4.00 | **1.00** | 2,000 | – |" in text
+    assert "| the last 2 | ours | fp32 | 1.50 | **0.38** | 2,000 | – |" in text
     assert "| ours | 5 | 70.00, 72.00 | 71.00 ± 1.41 | 50.0 | 2,000 | – |" in text
     assert "1,000 distinct strings of 9.5 words on average, 100 of them two sentences joined" in text
     assert "9000/official left out: about 9 minutes by the speed of the smaller corpus." in text

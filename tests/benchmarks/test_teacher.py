@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("torch", reason="needs the train extra")
 
 from benchmarks import teacher
-from benchmarks.teacher_report import section
+from benchmarks.record import RESULTS, read_json
+from benchmarks.teacher_report import section, sections
 
 
 def cell(seed: int, taught: bool, score: float) -> dict[str, Any]:
@@ -52,9 +53,14 @@ def test_the_section_is_of_what_is_measured() -> None:
 def test_a_page_without_the_markers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.md"
     page.write_text("nothing", encoding="utf-8")
-    options = ["--report", "--record", str(tmp_path / "none.json"), "--page", str(page)]
+    options = ["--report", "--results", str(tmp_path), "--page", str(page)]
     monkeypatch.setattr("sys.argv", ["benchmarks.teacher", *options])
     assert teacher.main() == 2
     page.write_text("<!-- teacher:begin -->\n<!-- teacher:end -->\n", encoding="utf-8")
     assert teacher.main() == 0
     assert "Nothing is measured yet." in page.read_text(encoding="utf-8")
+
+
+def test_the_tables_on_the_page_are_those_of_the_records() -> None:
+    shown = teacher.PAGE.read_text(encoding="utf-8").partition("<!-- teacher:begin -->\n")[2]
+    assert shown.partition("\n<!-- teacher:end -->")[0] == sections(read_json(RESULTS, teacher.PREFIX))
