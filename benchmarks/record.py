@@ -23,6 +23,7 @@ PAGES = {
     "words": "studies.md",
     "peers": "peers.md",
     "ladder": "ladder.md",
+    "curves": "curves.md",
 }  # where sections stand; the others in README.md
 
 Figures = Mapping[str, Any]
