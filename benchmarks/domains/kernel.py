@@ -7,6 +7,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.domains.entries import LONGEST_TEXT, Entry, fits, joined
@@ -16,6 +17,7 @@ from mirrorkit.errors import ConfigError
 SHORTEST = 220  # characters of a section
 _SKIP = {"translations", "devicetree"}  # other languages; lists of fields
 _RULE = re.compile(r"([=\-~^\"'`#*+.:_])\1{2,}\s*$")
+_NUMBER = re.compile(r"^(?:\d+\.)*\d+[.):]?\s+")  # of a section
 _BLOCK = re.compile(r"\s*\.\.(\s|$)")  # a directive or a comment
 _ASIDE = re.compile(r"\s*(?:[|+]|:[\w -]+:\s|\S+\s*$)")  # a row of a table, a field, a line of one word
 _INLINE = (
@@ -33,7 +35,7 @@ def entries(home: Path | None = None) -> Iterator[Entry]:
     """
     if home is None:
         package = newest("linux-doc")
-        home = unpacked(package) / "usr/share/doc" / package
+        home = unpacked(package) / "usr/share/doc" / package / "Documentation"
     found = [entry for file in sorted(home.rglob("*.rst*")) for entry in _of_file(file, home)]
     if not found:
         raise ConfigError(f"{home}: no section of a .rst file in it; this is not the kernel's documentation")
@@ -47,12 +49,15 @@ def _of_file(file: Path, home: Path) -> Iterator[Entry]:
         lines = (gzip.decompress(raw) if file.suffix == ".gz" else raw).decode("utf-8").expandtabs().splitlines()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError):
         return
-    parts = [part for part in file.relative_to(home).parts if part not in ("Documentation", "html", "_sources")]
+    parts = file.relative_to(home).parts
     if parts[0] in _SKIP:
         return
     headings = [i for i in range(len(lines) - 1) if _is_heading(lines[i], lines[i + 1])]
-    for start, end in zip(headings, [*headings[1:], len(lines)], strict=True):
-        title, text = _plain(lines[start].strip()), joined(_plain(" ".join(_running(lines[start + 2 : end]))))
+    for start, end in pairwise([*headings, len(lines)]):
+        title, text = (
+            _plain(_NUMBER.sub("", lines[start].strip())),
+            joined(_plain(" ".join(_running(lines[start + 2 : end])))),
+        )
         if fits(title, text, SHORTEST) and " " in title:
             yield Entry(f"{'/'.join(parts)}:{start + 1}", title, text[:LONGEST_TEXT], parts[0])
 
