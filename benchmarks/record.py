@@ -25,6 +25,7 @@ PAGES = {
     "words": "studies.md",
     "peers": "peers.md",
     "ladder": "ladder.md",
+    "curves": "curves.md",
 }  # where sections stand; the others in README.md
 
 INSTRUCTIONS = {  # of Linux' names of features, the best first

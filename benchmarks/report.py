@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.curves import page as curves
 from benchmarks.ladder.table import ladder_section
 from benchmarks.peers.report import peers_section, read_peer_records, record_stem
 from benchmarks.record import README, RESULTS, page_of, read_json, update_section
@@ -18,6 +19,7 @@ from benchmarks.training.study_report import machine_slug, quality_section, read
 from benchmarks.verdict.table import verdicts_section
 from benchmarks.word_dev.table import words_section
 from mirrorkit.errors import MirrorkitError
+from mirrorkit.formats.json_file import read_object
 
 SECTIONS: dict[str, Callable[[Path], str]] = {
     "train": lambda results: training_section(read_records(results)),
@@ -28,6 +30,7 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "verdict": verdicts_section,
     "words": words_section,
     "ladder": ladder_section,
+    "curves": curves.curves_section,
 }
 
 
@@ -45,6 +48,8 @@ def update(results: Path, readme: Path, sections: Sequence[str] = tuple(SECTIONS
 
         for record in read_peer_records(results):
             draw_peers(record, results / f"{record_stem(record)}.png")
+    if "curves" in sections and (results / curves.RECORD).is_file():
+        curves.draw(read_object(results / curves.RECORD), results / curves.PLOT)
     quality, peers = read_json(results, "quality_"), read_peer_records(results)
     if quality and peers and {"quality", "peers"} & set(sections):
         from benchmarks.summary_plot import draw as draw_summary

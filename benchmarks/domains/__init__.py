@@ -1,1 +1,1 @@
-"""Search and label sets of three domains, made offline out of what a machine has."""
+"""Search and label sets of several domains, made offline out of what a machine has."""

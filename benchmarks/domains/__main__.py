@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.domains import descriptions, docstrings, manuals, wordnet
+from benchmarks.domains import descriptions, docstrings, kernel, manuals, ontology, wordnet
 from benchmarks.domains.entries import Entry
 from benchmarks.domains.split import part, write
 from mirrorkit.errors import ConfigError
@@ -22,6 +22,8 @@ DOMAINS: dict[str, tuple[Callable[[Path | None], Iterator[Entry]], str]] = {
     "debian": (partial(descriptions.entries, "en"), "descriptions"),
     "debian-de": (partial(descriptions.entries, "de"), "descriptions"),
     "debian-fr": (partial(descriptions.entries, "fr"), "descriptions"),
+    "kernel": (kernel.entries, "kernel"),
+    "ontology": (ontology.entries, "ontology"),
 }
 MOST = 13_000  # documents of a domain
 
@@ -37,6 +39,8 @@ def main() -> int:
     parser.add_argument(
         "--descriptions", type=Path, help="folder with apt's lists, Translation-en, …; default: fetched"
     )
+    parser.add_argument("--kernel", type=Path, help="folder of the kernel's documentation, .rst; default: fetched")
+    parser.add_argument("--ontology", type=Path, help="GO.sqlite of Bioconductor's GO.db; default: fetched")
     parser.add_argument("--most", type=int, default=MOST, help=f"documents of a domain, drawn by the seed ({MOST})")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from functools import cache
@@ -25,3 +26,12 @@ def unpacked(package: str) -> Path:
             f"the Debian package {package} cannot be fetched ({told}); is apt-get there, and up to date?"
         ) from err
     return home
+
+
+def newest(package: str) -> str:
+    """Return the package that one without a version in its name stands for, as `linux-doc` does for `linux-doc-6.1`."""
+    told = subprocess.run(["apt-cache", "depends", package], capture_output=True, text=True, check=False).stdout
+    found = re.findall(rf"^\s*Depends: ({re.escape(package)}-\S+)", told, re.MULTILINE)
+    if not found:
+        raise ConfigError(f"the Debian package {package} is not known to apt-cache; run apt-get update")
+    return str(found[0])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from benchmarks.domains import descriptions, docstrings, manuals, wordnet
+from benchmarks.domains import descriptions, docstrings, kernel, manuals, ontology, wordnet
 from benchmarks.domains.duplicates import groups, normalised
 from benchmarks.domains.entries import Entry
 from benchmarks.domains.split import part, write
@@ -124,6 +126,86 @@ def test_glosses(tmp_path: Path) -> None:
     (tmp_path / "data.adv").unlink()
     with pytest.raises(ConfigError, match=r"no data.adv in it"):
         list(wordnet.entries(tmp_path))
+
+
+RST = f"""=========================
+Writing drivers for lamps
+=========================
+
+:Author: Somebody
+
+.. contents::
+   :local:
+
+A driver *registers* itself with :c:func:`lamp_register()`, see :ref:`the guide <guide>`, and
+``lamp_unregister`` when it is done, as here::
+
+    static int dropped;
+
+{LONG}
+
+2.1 Power and light
+-------------------
+.. note::
+
+   This is dropped too.
+
+It is bright. {LONG}
+
+Overview
+--------
+A heading of one word. {LONG}
+
+Too short
+~~~~~~~~~
+Yes.
+"""
+
+
+def test_sections_of_the_kernel_s_documentation(tmp_path: Path) -> None:
+    part, other = tmp_path / "driver-api", tmp_path / "translations" / "it"
+    for folder in (part, other):
+        folder.mkdir(parents=True)
+        (folder / "lamps.rst.gz").write_bytes(gzip.compress(RST.encode()))
+    (part / "more.rst").write_text(
+        f"Shared heading\n---\n\nOnce.\n\nShared heading\n==============\n{LONG}\n\n", "utf-8"
+    )
+    first, second, third = kernel.entries(tmp_path)
+    assert (first.source, first.title) == ("driver-api/lamps.rst.gz:2", "Writing drivers for lamps")
+    assert first.text == (
+        "A driver registers itself with lamp_register(), see the guide, and lamp_unregister when it is done, as here: "
+        + LONG.strip()
+    )
+    assert (second.title, second.text) == ("Power and light", f"It is bright. {LONG.strip()}")
+    assert third.title == "Shared heading"
+    assert {entry.label for entry in (first, second, third)} == {"driver-api"}
+    again = (part / "more.rst").read_text(encoding="utf-8")
+    (part / "again.rst").write_text(again, encoding="utf-8")
+    assert [entry.title for entry in kernel.entries(tmp_path)] == [first.title, second.title]
+    with pytest.raises(ConfigError, match=r"no section of a \.rst file in it"):
+        list(kernel.entries(other / "none"))
+
+
+def test_terms_of_the_ontology(tmp_path: Path) -> None:
+    file = tmp_path / "GO.sqlite"
+    rows = [
+        ("GO:2", "light of a lamp", "BP", LONG),
+        ("GO:1", "lamp  that is\nbright", "CC", LONG),
+        ("GO:3", "all of them, a root", "universal", LONG),
+        ("GO:4", "short definition", "MF", "Yes."),
+        ("GO:5", "no definition at all", "MF", None),
+    ]
+    with closing(sqlite3.connect(file)) as base, base:
+        base.execute("CREATE TABLE go_term (go_id, term, ontology, definition)")
+        base.executemany("INSERT INTO go_term VALUES (?, ?, ?, ?)", rows)
+    found = [(entry.source, entry.title, entry.text, entry.label) for entry in ontology.entries(file)]
+    assert found == [
+        ("GO:1", "lamp that is bright", LONG.strip(), "cellular component"),
+        ("GO:2", "light of a lamp", LONG.strip(), "biological process"),
+    ]
+    with pytest.raises(ConfigError, match=r"cannot be read as GO\.db's database"):
+        list(ontology.entries(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
 
 
 def words(count: int, rng: random.Random) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import math
 import shutil
 import sys
@@ -14,8 +16,11 @@ import numpy.typing as npt
 import pytest
 
 from mirrorkit.errors import ConfigError, MissingExtraError
+from mirrorkit.evaluation.beir import read_retrieval
 from mirrorkit.evaluation.loading import Loaded
 from mirrorkit.evaluation.mteb import MtebEncoder
+from mirrorkit.evaluation.search import score_search, search_scores
+from tests.evaluation.fakes import Drawn, write_beir
 
 ROWS = [
     ("A man plays a guitar.", "Someone makes music.", 4.0),
@@ -74,6 +79,71 @@ def task(mteb: Any) -> Any:
 
 
 @pytest.fixture
+def searched(tmp_path: Path) -> Path:
+    """Write a search of 300 documents in BEIR's layout, with graded judgements and documents of the same text."""
+    rng = np.random.default_rng(1)
+    documents = {f"d{i}": f"document {i % 250}" for i in range(300)}
+    queries = {f"q{i}": f"query {i}" for i in range(60)}
+    judged = [
+        (query, str(one), int(rng.integers(0, 4)) or int(not place))
+        for query in queries
+        for place, one in enumerate(rng.choice(list(documents), rng.integers(1, 12), replace=False))
+    ]
+    return write_beir(tmp_path / "drawn", documents, queries, judged)
+
+
+@pytest.fixture
+def search_task(mteb: Any, searched: Path) -> Any:
+    """Return a retrieval task of mteb's own kind over that search; it keeps what mteb finds for every query."""
+    datasets: Any = pytest.importorskip("datasets", reason="needs the mteb extra")
+    metrics = importlib.import_module("mteb._evaluators.retrieval_metrics")
+
+    class LocalRetrieval(mteb.abstasks.AbsTaskRetrieval):  # type: ignore[misc]
+        metadata = mteb.TaskMetadata(
+            name="LocalRetrieval",
+            description="Drawn documents.",
+            dataset={"path": "none", "revision": "none"},
+            type="Retrieval",
+            category="t2t",
+            eval_splits=["test"],
+            eval_langs=["eng-Latn"],
+            main_score="ndcg_at_10",
+            modalities=["text"],
+        )
+        by_query: dict[str, dict[str, float]]
+
+        def load_data(self, **_: Any) -> None:
+            corpus, queries = (
+                [json.loads(line) for line in (searched / name).read_text(encoding="utf-8").splitlines()]
+                for name in ("corpus.jsonl", "queries.jsonl")
+            )
+            relevant: dict[str, dict[str, int]] = {}
+            for row in (searched / "qrels" / "test.tsv").read_text(encoding="utf-8").splitlines():
+                query, document, grade = row.split("\t")
+                if grade.isdigit():  # not the header
+                    relevant.setdefault(query, {})[document] = int(grade)
+            columns = {"id": [row["_id"] for row in corpus], "text": [row["text"] for row in corpus]}
+            asked = {"id": [row["_id"] for row in queries], "text": [row["text"] for row in queries]}
+            split = {
+                "corpus": datasets.Dataset.from_dict(columns),
+                "queries": datasets.Dataset.from_dict(asked),
+                "relevant_docs": relevant,
+                "top_ranked": None,
+            }
+            self.dataset = {"default": {"test": split}}
+            self.data_loaded = True
+
+        def task_specific_scores(self, scores: Any, qrels: Any, results: Any, **_: Any) -> dict[str, float]:
+            ranks = metrics.mrr(qrels, results, [10])["MRR@10"]
+            self.by_query = {
+                query: {**scores[query], "mrr_10": rank} for query, rank in zip(results, ranks, strict=True)
+            }
+            return {}
+
+    return LocalRetrieval()
+
+
+@pytest.fixture
 def wrapped(mteb: Any, tmp_path: Path) -> MtebEncoder:
     return MtebEncoder(Loaded(Fake(), tmp_path, None, 20, 64), "here/letters", "r1")
 
@@ -86,6 +156,28 @@ def test_mteb_scores_our_encoder_as_scipy_does(mteb: Any, task: Any, wrapped: Mt
     expected = stats.spearmanr(cosines, [score for *_, score in ROWS]).statistic
     assert result.task_results[0].get_score() == pytest.approx(expected)
     assert (result.model_name, result.model_revision) == ("here/letters", "r1")
+
+
+@pytest.mark.filterwarnings("default")
+def test_mteb_ranks_for_every_query_as_we_do(mteb: Any, search_task: Any, searched: Path, tmp_path: Path) -> None:
+    drawn = Drawn()
+    model = MtebEncoder(Loaded(drawn, tmp_path, None, drawn.dim, 64), "here/drawn", "r1")
+    result = mteb.evaluate(model, search_task, cache=None, show_progress_bar=False)
+    data = read_retrieval(searched)
+    ours = search_scores(drawn, data)
+    theirs = {
+        "ndcg_at_10": "ndcg_cut_10",
+        "mrr_at_10": "mrr_10",
+        "map_at_100": "map_cut_100",
+        **{f"recall_at_{k}": f"recall_{k}" for k in (1, 10, 100)},
+    }
+    assert set(theirs) == set(ours)
+    (means,) = result.task_results[0].scores["test"]
+    score = score_search(drawn, data)
+    for measure, name in theirs.items():
+        wanted = [search_task.by_query[query][name] for query in data.queries]
+        assert ours[measure] == pytest.approx(wanted, abs=1e-6), measure
+        assert means[measure] == pytest.approx(getattr(score, measure).value / 100, abs=5.1e-6)  # mteb rounds means
 
 
 @pytest.mark.filterwarnings("default")
