@@ -17,6 +17,7 @@ from mirrorkit.formats.plain import from_plain
 SCHEMA = "mirrorkit-bench/1"
 BASELINE = "baseline"  # the name of the subject that the others are compared with
 OPENVINO = ("openvino-fp32", "openvino-bf16", "openvino-int8")  # names of subjects: plain graphs, run by OpenVINO
+OPS = ("ops-bf16",)  # the same: the fused fp32 graph, its layers multiplied in bf16 by libmirrorkit_ops
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ pytest.importorskip("onnx", reason="makes its graphs with the export extra")
 from typer.testing import CliRunner
 
 from mirrorkit.bench.measure.candidates import Candidate, candidates
+from mirrorkit.bench.result import OPS
 from mirrorkit.bench.run import run_bench
 from mirrorkit.cli.app import app
 from mirrorkit.errors import ConfigError
@@ -65,6 +66,7 @@ def subjects(bundle: Path, names: list[str] | None = None, *, bf16: bool = False
 def test_the_fused_graph_comes_once_more(fused: Path, named: Name) -> None:
     named(b"avx512-amx", 2)
     found = subjects(fused)
+    assert set(found) - {"baseline", *VARIANT_FILES} == set(OPS)
     assert list(found) == ["baseline", "fp32", "int8", "fp32-fused", "ops-bf16"]
     one = found["ops-bf16"]
     assert (one.precision, one.asked, one.engine) == ("bf16", "bf16", "onnxruntime")

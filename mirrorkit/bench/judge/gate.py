@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mirrorkit.assets.paths import GATE
-from mirrorkit.bench.result import BASELINE, OPENVINO, BenchResult, GateResult, Interval, RuleResult, Subject
+from mirrorkit.bench.result import BASELINE, OPENVINO, OPS, BenchResult, GateResult, Interval, RuleResult, Subject
 from mirrorkit.errors import ConfigError
 from mirrorkit.formats.bundle import VARIANT_FILES, Precision
 from mirrorkit.paths import local_path
-from mirrorkit.runtime.ops import BF16_VARIANT
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -22,7 +21,7 @@ else:
     import tomli as tomllib
 
 SHIPPED = "default"
-KINDS = {"precision": (*map(str, Precision), "bf16"), "variant": (*VARIANT_FILES, *OPENVINO, BF16_VARIANT)}
+KINDS = {"precision": (*map(str, Precision), "bf16"), "variant": (*VARIANT_FILES, *OPENVINO, *OPS)}
 ABOVE_ONE = 1e-4  # by how much rounding may lift a cosine above 1; more, and the vectors are not of unit length
 
 

