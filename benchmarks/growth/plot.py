@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.growth.report import Growth
-from benchmarks.growth.series import STEPS, TOKENS
+from benchmarks.growth.series import ROWS, STEPS, TOKENS
 from mirrorkit.extras import require
 
 require("matplotlib", extra="demo")
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 # A column each: title, what grows, and the series in it with their colours.
 COLUMNS = (
@@ -32,9 +33,11 @@ COLUMNS = (
         "strings, or pairs trained on",
         {"train-strings": "#334155", "train-steps": "#7c3aed", "read-strings": "#94a3b8"},
     ),
-    ("by length", "tokens a text", {"encode-length": "#c2410c", "train-length": "#334155"}),
-    ("by vocabulary", "rows of the vocabulary", {"encode-vocabulary": "#c2410c", "train-vocabulary": "#334155"}),
+    ("by length", TOKENS, {"encode-length": "#c2410c", "train-length": "#334155"}),
+    ("by vocabulary", ROWS, {"encode-vocabulary": "#c2410c", "train-vocabulary": "#334155"}),
 )
+
+_PLAIN = FuncFormatter(lambda value, _: f"{value:,.10g}")
 
 
 def draw(found: Sequence[Growth], file: Path) -> None:
@@ -71,6 +74,13 @@ def _lines(work: Any, memory: Any, growth: Growth, color: str) -> None:
 def _finish(panel: Any, what: str, axis: str) -> None:
     panel.set_xscale("log")
     panel.set_yscale("log")
+    if axis in (TOKENS, ROWS):
+        panel.set_xticks(sorted({size for line in panel.get_lines() for size in line.get_xdata()}))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.xaxis.set_major_formatter(_PLAIN)
+    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.yaxis.set_major_formatter(_PLAIN)
+    panel.yaxis.set_minor_formatter(NullFormatter())
     low, high = panel.get_ylim()
     panel.set_ylim(low / 1.6, high * 4)  # level lines are to look level, below the legend
     panel.legend(fontsize=8, frameon=False, loc="upper left")

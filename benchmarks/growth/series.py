@@ -61,9 +61,7 @@ SERIES = {
         100_000,
         flat_from=10_000,
     ),
-    "train-steps": Series(
-        TRAIN, STEPS, (20, 200, 2_000), f"the same model, {STRINGS:,} strings over and over", 200, flat_from=200
-    ),
+    "train-steps": Series(TRAIN, STEPS, (20, 200, 1_000), f"the same model, {STRINGS:,} strings over and over", 200),
     "read-strings": Series(
         READ,
         TEXTS,
