@@ -148,7 +148,7 @@ def layers_name(point: str) -> str:
 
 def cpu_of_step(record: Figures, runs: Sequence[Figures]) -> float:
     """Return the CPU seconds of a step, the median over the rounds."""
-    return statistics.median(run["cpu_seconds"] for run in runs) / int(record["settings"]["steps"])
+    return float(statistics.median(run["cpu_seconds"] for run in runs) / record["settings"]["steps"])
 
 
 def _layers_table(record: Figures) -> str:

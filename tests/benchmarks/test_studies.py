@@ -98,7 +98,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         shortest = min(len(text.split()) for text in strings)
         layers = f" layers {args.train_layers}" if "train_layers" in args else ""
         asked.append(f"{variant} batch {args.batch_size} length {args.max_length} words {shortest}{layers}")
-        return run_of(variant, "", 2.0)
+        return run_of(variant, "", 2.0, cpu_seconds=3.0)
 
     monkeypatch.setattr(train_studies, "run_whole", whole)
     monkeypatch.setattr(train_studies, "run_steps", steps)

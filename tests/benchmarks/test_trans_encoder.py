@@ -14,10 +14,12 @@ import torch
 from torch import nn
 
 from benchmarks import trans_encoder as study
+from benchmarks.ladder.table import PAGE
 from benchmarks.record import RESULTS
 from benchmarks.trans_encoder_report import SECTION, section
 from mirrorkit.errors import ConfigError
 from mirrorkit.evaluation.pairs import GradedPairs
+from mirrorkit.formats.json_file import read_object
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.training.corpus import Corpus, load_corpus
 
@@ -92,7 +94,7 @@ def test_a_cycle_trains_both_and_is_not_run_again(small: Path, tmp_path: Path) -
     options = ["--results", str(tmp_path), "--page", str(page), "--pairs", "16", "--near", "3", "--cross-batch", "4"]
     assert study.main([*options, "--seeds", "1"]) == 0
     (file,) = tmp_path.glob("trans_encoder_*.json")
-    (cell,) = study.read_object(file)["cells"]
+    (cell,) = read_object(file)["cells"]
     assert cell["scores"]["bi-encoder"] != cell["scores"]["auto"]
     assert [*cell["cpu_seconds"]] == ["auto", "pairs", "cross-encoder", "its scores", "bi-encoder"]
     assert 0 < cell["mean_label"]["cross-encoder"] < 1
@@ -114,5 +116,5 @@ def test_bad_input_is_one_line(small: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_the_section_on_the_page_is_that_of_the_records() -> None:
-    shown = study.PAGE.read_text(encoding="utf-8").partition(f"<!-- {SECTION}:begin -->\n")[2]
+    shown = PAGE.read_text(encoding="utf-8").partition(f"<!-- {SECTION}:begin -->\n")[2]
     assert shown.partition(f"\n<!-- {SECTION}:end -->")[0] == section(RESULTS)
