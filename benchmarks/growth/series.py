@@ -61,11 +61,11 @@ SERIES = {
         100_000,
         flat_from=10_000,
     ),
-    "train-steps": Series(TRAIN, STEPS, (20, 200, 1_000), f"the same model, {STRINGS:,} strings over and over", 200),
+    "train-steps": Series(TRAIN, STEPS, (20, 100, 500), f"the same model, {STRINGS:,} strings over and over", 200),
     "read-strings": Series(
         READ,
         TEXTS,
-        (*MANY, 10_000_000),
+        (*MANY, 3_000_000),
         "a corpus read, without training; strings of eight words",
         1_000_000,
         flat_from=1_000_000,
