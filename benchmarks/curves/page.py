@@ -95,20 +95,22 @@ def _cost(cell: Mapping[str, Any]) -> list[str]:
 
 
 def _missing(record: Figures) -> str:
-    """Name the cells of the grid that no run has."""
+    """Name the cells of the grid that no run has; sentences are not searched for."""
     done = {
-        (cell["base"], cell["corpus"], point["step"])
+        (cell["base"], cell["corpus"], measure, point["step"])
         for cell in record["cells"].values()
         if not cell["set"]
         for point in cell["points"]
+        for measure in point
     }
     gaps = []
     for corpus in CORPORA:
-        for base in BASES:
-            steps = [str(step) for step in STEPS if (base, corpus, step) not in done]
-            if steps:
-                gaps.append(f"{corpus} with {base}: {', '.join(steps)}")
-    return f"Not measured, steps by corpus and base: {'; '.join(gaps)}." if gaps else "The grid is whole."
+        for measure in MEASURES if corpus == CORPORA[-1] else ["sts"]:
+            for base in BASES:
+                steps = [step for step in STEPS if (base, corpus, measure, step) not in done]
+                told = "all" if len(steps) == len(STEPS) else ", ".join(map(str, steps))
+                gaps += [f"{corpus}, {MEASURES[measure]}, {base}: {told}"] if steps else []
+    return f"Not measured, steps by corpus, measure and base: {'; '.join(gaps)}." if gaps else "The grid is whole."
 
 
 def _about(record: Figures) -> str:
