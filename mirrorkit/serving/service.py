@@ -38,7 +38,9 @@ class Service:
         threads = max(served.encoding.runner.callers for served in self.models)
         self.pool = Pool(threads, self.metrics.ran)
         self.metrics.watch(lambda: self.pool.waiting, lambda: self.held)
-        self._reloading = threading.Lock()
+        self._turn = threading.Lock()  # of the two that follow
+        self._reloading = False
+        self._asked_again = False
 
     def warm_up(self) -> None:
         """Open what the first request under load would have to wait for, and encode what is searched."""
@@ -56,11 +58,23 @@ class Service:
     def reload(self) -> None:
         """Open bundles and keys anew, and serve those from then on; where that fails, all stays as it was.
 
-        Requests that are under way end with what they began with.
+        Requests that are under way end with what they began with. Who asks while a reload is under way has changed
+        something that it may have read already: another one follows.
         """
-        if not self._reloading.acquire(blocking=False):
-            log.warning("reload: one is under way already")
-            return
+        with self._turn:
+            self._asked_again = True
+            if self._reloading:
+                return
+            self._reloading = True
+        while self._next_reload():
+            self._open_anew()
+
+    def _next_reload(self) -> bool:
+        with self._turn:
+            self._reloading, self._asked_again = self._asked_again, False
+            return self._reloading
+
+    def _open_anew(self) -> None:
         try:
             keys, models = read_keys(self.settings), open_models(self.settings)
             if self.keys and not keys:
@@ -76,8 +90,6 @@ class Service:
             log.error("reload: %s; serving what was open before", err)
         except Exception:
             log.exception("reload failed; serving what was open before")
-        finally:
-            self._reloading.release()
 
     @contextmanager
     def hold(self) -> Iterator[Hold]:

@@ -78,6 +78,33 @@ def test_a_key_is_asked_for(bundle: Path, tmp_path: Path) -> None:
         assert server.ask("/v1/embeddings", body).status == 401
 
 
+def test_what_is_changed_during_a_reload_is_read_by_another(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mirrorkit.serving import service
+    from mirrorkit.serving.settings import Settings, named_bundles
+
+    served = service.Service(Settings(named_bundles([str(bundle)]), threads=1))
+    reading, go, reads = threading.Event(), threading.Event(), list[int]()
+
+    def slowly(settings: Settings) -> Any:
+        reads.append(len(reads))
+        reading.set()
+        assert go.wait(PATIENCE)
+        return served.keys
+
+    monkeypatch.setattr(service, "read_keys", slowly)
+    first = threading.Thread(target=served.reload)
+    first.start()
+    assert reading.wait(PATIENCE)
+    for _ in range(3):  # a key was revoked, after the file of keys had been read
+        served.reload()
+    assert len(reads) == 1
+    go.set()
+    first.join(PATIENCE)
+    assert len(reads) == 2
+    served.reload()
+    assert len(reads) == 3
+
+
 def ask_on(server: Running, stop: threading.Event, answers: list[int]) -> None:
     while not stop.is_set():
         try:
