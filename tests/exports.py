@@ -25,12 +25,12 @@ def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     original = vars(variants)["export_onnx"]
 
-    def export(encoder: Any, file: Path, *, opset: int, half: bool = False) -> None:
+    def export(encoder: Any, file: Path, *, opset: int) -> None:
         kind = encoder.backbone.config.model_type
-        about = f"{encoder.dim}-{encoder.pooling}-{encoder.usage.normalized}-{opset}-{half}"
+        about = f"{encoder.dim}-{encoder.pooling}-{encoder.usage.normalized}-{opset}"
         kept = home / f"{kind}-{about}.onnx"
         if not kept.is_file():
-            original(encoder, kept, opset=opset, half=half)
+            original(encoder, kept, opset=opset)
         shutil.copyfile(kept, file)
 
     with pytest.MonkeyPatch.context() as patch:

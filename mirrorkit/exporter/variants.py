@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mirrorkit.errors import ExportError
 from mirrorkit.exporter.graph.fusion import fuse
-from mirrorkit.exporter.graph.trace import export_onnx
+from mirrorkit.exporter.graph.trace import export_half, export_onnx
 from mirrorkit.exporter.provenance import Provenance
 from mirrorkit.exporter.quantize.calibration import CHARACTERS, ordinary_tokens, stirred
 from mirrorkit.exporter.quantize.int4 import quantize_int4
@@ -137,7 +137,7 @@ class VariantMaker:
         pad_id = int(self.encoder.tokenizer.pad_token_id)
         return {
             PLAIN: lambda out: export_onnx(self.encoder, out, opset=self.opset),
-            "fp16": lambda out: export_onnx(self.encoder, out, opset=self.opset, half=True),
+            "fp16": lambda out: export_half(self.encoder, plain, out),
             "int8": lambda out: quantize_int8(plain, out, self._calibration, pad_id=pad_id),
             "int4": lambda out: quantize_int4(plain, out, self._calibration, pad_id=pad_id),
             **{fused: partial(self._fuse, source) for source, fused in FUSED.items()},

@@ -52,18 +52,23 @@ PROBE_TEXTS = (
 TRACE_SHAPE = (2, 16)  # batch and length while tracing; both are free in the graph
 
 
-def export_onnx(encoder: SentenceEncoder, file: Path, *, opset: int = DEFAULT_OPSET, half: bool = False) -> None:
+def export_onnx(encoder: SentenceEncoder, file: Path, *, opset: int = DEFAULT_OPSET) -> None:
     """Write `encoder` to `file` as a graph of standard operators with free batch size and length.
 
-    Inputs and outputs are those of `mirrorkit.formats.bundle`; the outputs are fp32 in either precision. Weights of
-    2 GB and more go to `file` + "_data". The encoder is left as it was. Raises ExportError for what other runtimes
-    could not reproduce, and where the graph cannot be traced.
+    Inputs and outputs are those of `mirrorkit.formats.bundle`. Weights of 2 GB and more go to `file` + "_data". The
+    encoder is left as it was. Raises ExportError for what other runtimes could not reproduce, and where the graph
+    cannot be traced.
     """
     _refuse(encoder, opset)
     model = _trace(_bare_copy(encoder), opset)
     simplify(model)
-    if half:
-        to_half(model, _probes(encoder), file.parent)
+    write(model, file)
+
+
+def export_half(encoder: SentenceEncoder, plain: Path, file: Path) -> None:
+    """Write the graph that `export_onnx` has written to `plain` in fp16 to `file`; its outputs stay fp32."""
+    model = ir.load(plain)
+    to_half(model, _probes(encoder), file.parent)
     write(model, file)
 
 

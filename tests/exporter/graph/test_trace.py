@@ -20,7 +20,7 @@ import torch
 
 from mirrorkit.errors import ExportError
 from mirrorkit.exporter.graph import onnxfile
-from mirrorkit.exporter.graph.trace import export_onnx
+from mirrorkit.exporter.graph.trace import export_half, export_onnx
 from mirrorkit.formats.bundle import AXES, INPUTS, OUTPUTS
 from mirrorkit.model.encoder import SentenceEncoder
 from tests.exports import plain_graph
@@ -132,7 +132,8 @@ def test_the_encoder_is_left_as_it_was(tiny: Path, tmp_path: Path, capfd: pytest
     level, random = logging.getLogger("torch").level, torch.get_rng_state()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        export_onnx(encoder, tmp_path / "model.onnx", half=True)
+        export_onnx(encoder, tmp_path / "model.onnx")
+        export_half(encoder, tmp_path / "model.onnx", tmp_path / "half.onnx")
     assert encoder.training
     assert encoder.backbone.training
     assert attention_of(encoder) == attention
