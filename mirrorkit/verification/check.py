@@ -36,7 +36,7 @@ from mirrorkit.verification.cuts import CutFigures, measure_cuts
 from mirrorkit.verification.engines import check_openvino, check_ops
 from mirrorkit.verification.foreign import examine
 from mirrorkit.verification.problem import Problem, Severity, Stage, errors
-from mirrorkit.verification.proof import FEWEST, WITHOUT_RANKS, Reference, Verification, measure
+from mirrorkit.verification.proof import FEWEST, VECTORS_ALONE, WITHOUT_RANKS, Reference, Verification, measure
 from mirrorkit.verification.thresholds import THRESHOLDS, Thresholds, overridden, thresholds_for
 from mirrorkit.verification.verify import Contract, verify_graph
 
@@ -126,7 +126,14 @@ def check(
     return _check(bundle, variants, engine)
 
 
-def _check(bundle: Bundle, wanted: Sequence[str] | None, engine: str) -> CheckResult:
+def check_written(folder: Path) -> CheckResult:
+    """Check a bundle whose graphs the caller has just proved, after all else has been written around them."""
+    return _check(read_bundle(folder), None, "onnxruntime", judged=VECTORS_ALONE)
+
+
+def _check(
+    bundle: Bundle, wanted: Sequence[str] | None, engine: str, judged: Sequence[str] = WITHOUT_RANKS
+) -> CheckResult:
     chosen = bundle.named(wanted)
     problems, damaged = _check_files(bundle)
     goldens = _goldens(bundle, problems)
@@ -138,7 +145,7 @@ def _check(bundle: Bundle, wanted: Sequence[str] | None, engine: str) -> CheckRe
             continue  # reported above, and not fit to run
         signature, known = None, by_file[variant.golden]
         if known is not None:
-            verified = _check_variant(bundle, variant, known, problems)
+            verified = _check_variant(bundle, variant, known, problems, judged)
             figures[variant.name], signature = verified.figures, verified.signature
         try:
             signatures[variant.file] = signature or OnnxSession(bundle.path(variant.file)).signature
@@ -256,7 +263,9 @@ def _read_goldens(bundle: Bundle, name: str, dim: int, problems: list[Problem]) 
     return goldens
 
 
-def _check_variant(bundle: Bundle, variant: Variant, goldens: Goldens, problems: list[Problem]) -> Verification:
+def _check_variant(
+    bundle: Bundle, variant: Variant, goldens: Goldens, problems: list[Problem], judged: Sequence[str]
+) -> Verification:
     """Run a variant on the golden ids and add what is wrong to `problems`."""
     limits, reference, data = _limits(variant, problems), _reference(bundle, goldens), variant.data_files
     contract = Contract(
@@ -275,7 +284,7 @@ def _check_variant(bundle: Bundle, variant: Variant, goldens: Goldens, problems:
         limits,
         data_files=tuple(bundle.path(name) for name in data),
         min_texts=FEWEST,
-        judged=WITHOUT_RANKS,
+        judged=judged,
         with_onnx=find_spec("onnx") is not None and not is_packed(bundle.folder),
         ops=True,  # as an Encoder here runs it
     )
