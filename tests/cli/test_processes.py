@@ -109,7 +109,7 @@ def drafts(out: Path) -> list[Path]:
     return list(out.parent.glob(f".{out.name}.mirrorkit/new"))
 
 
-@pytest.fixture(params=["new", "overwritten"])
+@pytest.fixture
 def out(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Return a place for the result: one that is free, or one that holds a model."""
     place = tmp_path / "out"
@@ -119,7 +119,7 @@ def out(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return place
 
 
-@pytest.mark.parametrize("moment", ["training", "saving"])
+@pytest.mark.parametrize(("out", "moment"), [("new", "training"), ("overwritten", "saving")], indirect=["out"])
 def test_an_interrupt_is_one_line_and_changes_nothing(
     moment: str, started: list[Process], meeting: Path, corpus: Path, out: Path
 ) -> None:
@@ -136,7 +136,7 @@ def test_an_interrupt_is_one_line_and_changes_nothing(
     assert drafts(out) == []
 
 
-@pytest.mark.parametrize("moment", ["training", "saving"])
+@pytest.mark.parametrize(("out", "moment"), [("new", "training"), ("overwritten", "saving")], indirect=["out"])
 def test_a_kill_changes_nothing_and_the_next_run_works(
     moment: str, started: list[Process], meeting: Path, corpus: Path, out: Path
 ) -> None:

@@ -265,6 +265,7 @@ def test_the_whole_command_does_what_it_says(whole: Path) -> None:
     for variant in figures["export"]["variants"].values():
         assert variant["published"]
         assert variant["problems"] == []
-    for line in next_commands():
+    training, *others = next_commands()
+    for line in (f"{training} --steps 1", *others):
         ran = subprocess.run(["bash", "-c", line], cwd=whole, capture_output=True, check=False)
         assert ran.returncode == 0, ran.stderr.decode()

