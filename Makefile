@@ -23,8 +23,10 @@ demo: $(SETUP)
 test: $(SETUP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not gpu and not cpp'
 
+# What takes longest comes first, so that no worker sits idle behind it at the end.
+LONGEST := tests/test_readme.py tests/docs/test_pages.py tests/docs/test_examples.py tests/formats/test_layouts.py
 test-slow: $(SETUP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow and not gpu and not cpp and not web' $$(grep -rl --include='test_*.py' slow tests)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'slow and not gpu and not cpp and not web' $(LONGEST) $$(grep -rl --include='test_*.py' slow tests)
 
 test-cpp: $(SETUP)
 	bash tests/cpp/run
