@@ -1,17 +1,19 @@
-"""Two pieces of one document: crops that do not overlap, or two of its sentences."""
+"""Pieces of a document: two crops that do not overlap, two of its sentences, or a few words to ask for it with."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
 
-from mirrorkit.text.scripts import DENSITY, is_ideographic
+from mirrorkit.text.scripts import DENSITY, is_ideographic, is_unspaced
 from mirrorkit.text.sentences import sentences
 
 _PROBE = 2_000  # characters of a document that tell how it is written
 _NEARBY = 40  # characters: a run of more without a space may be cut inside
 _SHORTEST_SENTENCE = 20  # characters: shorter ones ("Yes.", "See Fig. 3.") say nothing of their document
 _MOST_SENTENCES = 8_000  # characters of a document that are split into sentences
+_PHRASE = 4  # words
+_UNSPACED_PHRASE = 8  # characters, where no blanks part words: about as much
 _JOINER = "\u200d"
 
 
@@ -117,3 +119,30 @@ def two_sentences(text: str, draws: Sequence[float]) -> tuple[str, str] | None:
     one = int(draws[0] * len(found))
     other = int(draws[1] * (len(found) - 1))
     return found[one], found[other + (other >= one)]
+
+
+def beginning(text: str, longest: int) -> str:
+    """Return what `text` begins with, up to `longest` characters (a third in Chinese or Japanese), in whole words."""
+    longest = crop_range(text, longest, longest)[1]
+    if len(text) <= longest:
+        return text
+    stop = _border(text, longest // 2, longest, longest, begins=False)
+    return text[: longest if stop is None else stop]
+
+
+def phrase(text: str, draw: float) -> str:
+    """Return four words of `text` that follow one another, from a place drawn by a number in [0, 1).
+
+    Where no blanks part the words, eight characters; of a text that is shorter, all of it.
+
+    >>> phrase("the quick brown fox jumps over the lazy dog", 0.5)
+    'brown fox jumps over'
+    """
+    if is_unspaced(text):
+        places = [place for place in range(len(text)) if _may_cut(text, place)]
+        first = int(draw * max(1, len(places) - _UNSPACED_PHRASE + 1))
+        stop = first + _UNSPACED_PHRASE
+        return text[places[first] : places[stop] if stop < len(places) else len(text)]
+    words = text.split()
+    first = int(draw * max(1, len(words) - _PHRASE + 1))
+    return " ".join(words[first : first + _PHRASE])

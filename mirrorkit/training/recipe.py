@@ -84,7 +84,7 @@ class Recipe:
     # An even sample of the corpus, or several passes over it.
     steps: int = _setting(0, "Steps of the optimizer; 0: as the epochs say.")
     seconds: float = _setting(0.0, "Train for this long, however many steps that makes; 0: as the steps say.")
-    blend: str = _setting("0", "Share of the base's weights in the result, 0 to 1; auto: by held-out crops.")
+    blend: str = _setting("0", "Share of the base's weights in the result, 0 to 1; auto: by held-out texts.")
     average_last: float = _setting(0.0, "Share of the steps, the last ones, whose weights are averaged.")
     teacher_weight: float = _setting(1.0, "Of what a teacher adds to the loss.")
     teacher_temperature: float = _setting(0.05, "Of the softmax over the teacher's cosines.")

@@ -16,6 +16,7 @@ import torch
 
 from mirrorkit import SentenceEncoder, finetune
 from mirrorkit.errors import CorpusError
+from mirrorkit.training import blend as blending
 from mirrorkit.training.blend import SHARES, HeldOut, blend, hold_out, weights_of
 from mirrorkit.training.corpus import load_corpus
 from mirrorkit.training.duplicates import same_documents
@@ -69,6 +70,11 @@ def test_what_is_held_out_is_no_part_of_the_training() -> None:
     gone = [text for text in corpus.texts if text not in set(rest.texts)]
     groups = same_documents([*rest.texts, *gone])
     assert not set(groups[len(rest) :].tolist()) & set(groups[: len(rest)].tolist())
+    for phrases in held.phrases:
+        assert all(one in text for one, text in zip(phrases, held.texts, strict=True))
+        assert {len(one.split()) for one in phrases} == {4}
+    assert all(any(whole.startswith(text) for whole in gone) for text in held.texts)
+    assert max(map(len, held.texts)) <= 500
     again, _ = hold_out(corpus, CROP, seed=1)
     assert again == held
     assert hold_out(load_corpus(DOCUMENTS[:100]), CROP, seed=1)[0] is None  # too few to tell anything
@@ -93,6 +99,7 @@ def test_crops_teach_the_model_to_find_documents(
     assert tuple(report.scores) == SHARES
     assert report.scores[0.0] > report.scores[1.0] + 3
     assert report.scores[report.share] == max(report.scores.values())
+    assert report.phrases[report.share] >= report.phrases[1.0]
     assert f"MRR of {report.documents} held-out documents" in report.why
     kept = weights_of(encoder)
     for name, tensor in kept.items():
@@ -112,6 +119,44 @@ def test_where_training_hurt_the_base_is_kept(
     assert report.share == 1
     assert "training did not help, so the base's own weights are kept" in report.why
     assert all(torch.equal(tensor, good[name]) for name, tensor in weights_of(encoder).items())
+
+
+@pytest.mark.parametrize(
+    ("crops", "phrases", "share", "told"),
+    [
+        ((9, 8, 7, 6, 5), (5, 9, 9, 9, 5), 0.0, "the best is kept (share"),
+        ((9, 8, 7, 6, 5), (4, 4, 5, 9, 5), 0.5, "the best is kept with which four words find no less than before"),
+        ((9, 8, 7, 6, 5), (4, 4, 4, 4, 5), 1.0, "after training four words of a text find it less well, so the base's"),
+        ((6, 7, 9, 7, 8), (9, 9, 4, 9, 5), 1.0, "after training four words of a text find it less well, so the base's"),
+        ((5, 4, 5, 4, 5), (9, 9, 9, 9, 5), 1.0, "training did not help, so the base's own weights are kept"),
+    ],
+)
+def test_no_share_is_kept_with_which_phrases_find_less(
+    crops: tuple[float, ...], phrases: tuple[float, ...], share: float, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = SentenceEncoder.load("tiny")
+    name = next(iter(weights_of(encoder)))
+    start = {key: torch.ones_like(tensor) for key, tensor in weights_of(encoder).items()}
+    encoder.load_state_dict({key: torch.zeros_like(tensor) for key, tensor in start.items()})
+
+    def place(encoder: SentenceEncoder) -> int:
+        return SHARES.index(float(weights_of(encoder)[name].flatten()[0]))
+
+    asked = []
+
+    def documents_found(encoder: SentenceEncoder, held: HeldOut) -> float:
+        asked.append(SHARES[place(encoder)])
+        return phrases[place(encoder)]
+
+    monkeypatch.setattr(blending, "_crops_found", lambda encoder, held, length: crops[place(encoder)])
+    monkeypatch.setattr(blending, "_documents_found", documents_found)
+    report = blend(encoder, start, None, HeldOut(["a"], ["b"], ["c"], [["d"]]), 40)
+    assert SHARES[place(encoder)] == report.share == share
+    assert report.scores == dict(zip(SHARES, crops, strict=True))
+    assert report.phrases == {each: phrases[SHARES.index(each)] for each in asked}
+    assert len(set(asked)) == len(asked)  # each costs as much as the crops
+    assert report.why.startswith(told)
+    assert ("found by four of their words" in report.why) == bool(asked)
 
 
 def test_a_share_that_is_given_is_taken(trained: tuple[SentenceEncoder, dict[str, torch.Tensor], HeldOut]) -> None:
@@ -155,6 +200,7 @@ def test_an_encoder_is_blended_with_itself_as_it_was(tmp_path: Path) -> None:
     report = result.runs[0].blend
     assert report is not None
     assert report.scores[report.share] >= report.scores[1.0]
+    assert not report.phrases or report.phrases[report.share] >= report.phrases[1.0]
     assert json.loads((tmp_path / "out" / "training.json").read_text())["blend"] == report.why
 
 

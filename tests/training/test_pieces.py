@@ -8,7 +8,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from mirrorkit.training.pieces import crop_range, has_two_crops, two_crops, two_sentences
+from mirrorkit.training.pieces import beginning, crop_range, has_two_crops, phrase, two_crops, two_sentences
 
 ENGLISH = (
     "The library keeps every document whole. A reader asks for a title and wants the body. Words are never cut in "
@@ -147,3 +147,37 @@ def test_two_different_sentences() -> None:
     assert len(set(found)) == 6  # of three sentences, in either order
     for text in ("", "One sentence that stands alone.", "Yes. No. Perhaps.", "The same sentence. " * 2):
         assert two_sentences(text, [0.9, 0.9]) is None
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("draw", [0.0, 0.37, 0.999])
+def test_a_phrase_stands_in_its_text_and_is_short(script: str, draw: float) -> None:
+    text = " ".join(SCRIPTS[script].split())
+    found = phrase(text, draw)
+    assert found
+    assert found in text
+    if script in ("chinese", "japanese"):
+        assert len(found) == 8
+    elif script not in ("thai", "emoji", "one long word"):
+        assert len(found.split()) == min(4, len(text.split()))
+    assert unicodedata.category(found[0]) not in ("Mn", "Mc", "Me")
+
+
+def test_phrases_begin_all_over_the_text_and_a_short_text_is_its_own() -> None:
+    text = " ".join(map(str, range(10)))
+    assert phrase(text, 0.0) == "0 1 2 3"
+    assert phrase(text, 0.999) == "6 7 8 9"
+    assert len({phrase(text, draw / 100) for draw in range(100)}) == 7
+    assert phrase("two words", 0.9) == "two words"
+    assert phrase("自由", 0.9) == "自由"
+
+
+def test_a_beginning_ends_between_words() -> None:
+    text = SCRIPTS["english"]
+    found = beginning(text, 100)
+    assert text.startswith(found)
+    assert 50 <= len(found) <= 100
+    assert text[len(found)] == " "
+    assert beginning("short", 100) == "short"
+    assert len(beginning(SCRIPTS["chinese"], 99)) == 33  # a character says as much as three letters
+    assert len(beginning("a" * 2000, 100)) == 100
