@@ -16,7 +16,7 @@ from mirrorkit.exporter.trim.vocabulary import Trim, trim_vocabulary
 from tests.exporter.trim.respelled import byte_bpe, of_minilm, unigram
 
 SIZE = 12_000  # pieces
-CORPUS = 5_000  # sentences
+CORPUS = 2_500  # sentences
 
 
 @pytest.mark.slow
