@@ -212,7 +212,10 @@ def _why_nothing(variants: Mapping[str, VariantResult]) -> str:
 def _finish(
     bundle: Bundle, name: str, variants: dict[str, VariantResult], about: Provenance
 ) -> dict[str, VariantResult]:
-    """Write card and manifest, and check the bundle nearly as any user could; a variant that fails there is removed."""
+    """Write card and manifest, and check the bundle as any user could, but for the invariance that was just measured.
+
+    A variant that fails there is removed.
+    """
     draft = bundle.folder
     while True:
         published = [v for v in variants.values() if v.published]
