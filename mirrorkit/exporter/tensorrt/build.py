@@ -283,7 +283,8 @@ def _verify(order: _Order, reference: Reference, engine: Engine, progress: Progr
     write_engine(engine)
     session = open_engine(engine.folder, order.bundle)
     longest = min(session.longest, order.bundle.max_length)
-    proof = prove(session, order.bundle, reference, order.precision, longest=longest, own_limits=_limits(order))
+    limits = _limits(order)
+    proof = prove(session, order.bundle, reference, order.precision, longest=longest, own_limits=limits, on_gpu=True)
     _demand(proof, f"the engine, run on {order.gpu.name},")
     return replace(engine, status=Status.VERIFIED, report=proof.report()), _left_out(reference, longest)
 

@@ -26,7 +26,7 @@ from mirrorkit.verification.proof import (
     Verification,
     measure,
 )
-from mirrorkit.verification.thresholds import thresholds_for
+from mirrorkit.verification.thresholds import ON_GPU_INT8, thresholds_for
 
 
 def reference_of(bundle: Bundle) -> Reference:
@@ -59,18 +59,21 @@ def prove(
     *,
     longest: int | None = None,
     own_limits: Mapping[str, float] | None = None,
+    on_gpu: bool = False,
 ) -> Verification:
     """Measure the runner as every variant of that precision is measured.
 
     `longest` leaves out texts of more tokens, which an engine has no profile for. `own_limits` replaces limits by name.
+    What int8 runs `on_gpu` gives may depend on the rest of the batch by more than on a processor.
     """
+    limits = thresholds_for(ON_GPU_INT8 if on_gpu and precision is Precision.INT8 else precision, own_limits)
     longest = longest or bundle.max_length
     rows = np.flatnonzero(reference.ids.lengths <= longest)
     kept = replace(reference, ids=_of_rows(reference.ids, rows.tolist()), vectors=reference.vectors[rows])
     return measure(
         runner,
         kept,
-        thresholds_for(precision, own_limits),
+        limits,
         pad_id=bundle.pad_token_id,
         longest=longest,
         min_texts=FEWEST,

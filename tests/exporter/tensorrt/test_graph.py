@@ -156,6 +156,31 @@ def test_what_no_vector_may_be_is_named(bundle: Bundle, reference: Reference) ->
     assert problem.what == "texts to measure on"
 
 
+def test_only_on_a_gpu_may_the_batch_move_int8_by_more_than_a_thousandth(bundle: Bundle, reference: Reference) -> None:
+    known = {tuple(row): vector for row, vector in zip(_rows(reference), reference.vectors, strict=True)}
+
+    def moved(by: float) -> Odd:
+        def answer(ids: Any) -> Any:  # as a GPU does, whose sums come in another order for another shape
+            rows = [tuple(row[row != bundle.pad_token_id].tolist()) for row in ids]
+            vectors = np.stack([known.get(row, np.eye(bundle.dim)[0]) for row in rows]).astype(np.float32)
+            vectors[:, 0] += by * (len(ids) % 2)
+            return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+        return Odd(answer)
+
+    def stages(by: float, *, on_gpu: bool) -> set[Stage]:
+        found = prove(moved(by), bundle, reference, Precision.INT8, on_gpu=on_gpu)
+        return {problem.stage for problem in found.problems}
+
+    assert Stage.INVARIANCE not in stages(0.02, on_gpu=True)
+    assert Stage.INVARIANCE in stages(0.02, on_gpu=False)
+    assert Stage.INVARIANCE in stages(0.09, on_gpu=True)
+
+
+def _rows(reference: Reference) -> list[list[int]]:
+    return [reference.ids[row].tolist() for row in range(len(reference.ids))]
+
+
 def test_without_the_fp32_graph_the_golden_texts_are_what_there_is(bundle: Bundle, tmp_path: Path) -> None:
     alone = replace(bundle, variants={"fp16": bundle.variants["fp16"]})
     reference = reference_of(alone)
