@@ -22,12 +22,10 @@ from benchmarks import processes
 from benchmarks import record as files
 from benchmarks.ladder.cells import Cell
 from benchmarks.ladder.rungs import FINAL, RUNGS
-from benchmarks.ladder.table import PAGE, update
+from benchmarks.ladder.table import PAGE, SECTION, update
 from mirrorkit.errors import ConfigError, MirrorkitError
 from mirrorkit.formats.json_file import read_object
 from mirrorkit.machine.facts import load_average
-
-RECORD = "ladder.json"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,12 +48,11 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is not in the record yet; return the exit code."""
     args = build_parser().parse_args(arguments)
-    file = args.results / RECORD
+    file = args.results / f"{SECTION}_{files.slug(files.machine(None)['hardware']['cpu'])}.json"
     try:
         if not args.table:
             climb(args, file)
-        if file.is_file():
-            update(file, args.page)
+        update(args.results, args.page)
     except MirrorkitError as err:
         print(f"error: {err}", file=sys.stderr)
         return 2

@@ -8,24 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import HERE, Figures, read_json, table, update_section
-from mirrorkit.formats.json_file import read_object
 
 PAGE = HERE / "ladder.md"
 SECTION = "ladder"
 DEVELOPMENT = ("stsb-dev", "sts16", "graded", "search")
-_SEARCHED = "docs: auto"  # what rungs that a search is measured of are held against
-_PAIRED = "sentences: auto"
 
 Points = dict[int, dict[str, float]]  # seed -> scores
 
 
-def update(file: Path, page: Path) -> None:
-    """Make the section of the page anew from the record."""
-    update_section(page, SECTION, section(read_object(file)))
+def update(results: Path, page: Path) -> None:
+    """Make the section of the page anew from the records in a folder, one a machine; without one nothing is done."""
+    if text := ladder_section(results):
+        update_section(page, SECTION, text)
 
 
 def ladder_section(results: Path) -> str:
-    """Return the section of the record in a folder."""
+    """Return the section of the records in a folder."""
     return "\n\n".join(map(section, read_json(results, SECTION)))
 
 
@@ -66,10 +64,10 @@ def difference(own: Points, baseline: Points, name: str) -> list[float]:
 
 def _development(cells: Mapping[str, Any], base: str) -> str:
     found = rungs_of(cells, base)
+    firsts: dict[bool, Points] = {}  # the first one with a search and the first without: what others are held against
     rows = []
     for name, own in found.items():
-        searched = "search" in next(iter(own.values()))
-        against = found.get(_SEARCHED if searched else _PAIRED, {})
+        against = firsts.setdefault("search" in next(iter(own.values())), own)
         is_baseline = own is against
         cpu = statistics.fmean(scores["cpu"] for scores in own.values())
         costs = difference(own, against, "cpu")

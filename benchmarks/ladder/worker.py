@@ -115,6 +115,7 @@ def before(rung: Rung, *, gently: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"shuffle": 0.0, "decoupled": False, "average_last": 0.0, "crop": "100,250"}
     if not gently:
         found["learning_rate"] = 2e-4 if crops else 1e-4
+        found |= {} if crops else {"batch_size": 200, "temperature": 0.07}
     return found if crops or rung.views else found | {"span_mask": 10}
 
 

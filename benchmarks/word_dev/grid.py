@@ -34,6 +34,14 @@ ONE: dict[str, Changes] = {
     "max": {"pooling": "max"},
     "temperature 0.4": {"temperature": 0.4},
     "rate 5e-5": {"learning_rate": 5e-5},
+    "decoupled": {"decoupled": True},
+    "decoupled, batch 64, 78 steps": {"decoupled": True, "batch_size": 64, "steps": 78},
+    "decoupled, temperature 0.1, batch 64, 78 steps": {
+        "decoupled": True,
+        "temperature": 0.1,
+        "batch_size": 64,
+        "steps": 78,
+    },
 }
 DECAY: Changes = {"warmup": 0.1, "decay": True}
 TOGETHER: dict[str, Changes] = {

@@ -68,12 +68,12 @@ def test_auto_lowers_the_rate_for_wide_models() -> None:
 def test_auto_changes_the_order_of_words_in_half_of_what_is_its_own_second_view() -> None:
     usual = pick()
     assert (usual.shuffle, usual.span_mask, usual.decoupled, usual.average_last) == (0.5, 10, True, 0.5)
-    assert usual.learning_rate == 2 * choose("auto", width=384, texts=WORDS, changes={}).learning_rate
+    assert (usual.batch_size, usual.steps, usual.learning_rate, usual.temperature) == (64, 31, 1e-4, 0.05)
     ordered = pick(shuffle=0.0)
     assert (ordered.shuffle, ordered.span_mask) == (0.0, 10)
     assert pick(lora=8).average_last == 0  # which has no mean of weights
     taught = choose("auto", width=384, texts=SENTENCES, changes={}, taught=True)
-    assert taught == dataclasses.replace(usual, learning_rate=1.5 * usual.learning_rate)
+    assert taught == dataclasses.replace(usual, batch_size=200, steps=10, learning_rate=3 * 1e-4, temperature=0.07)
     own_loss = choose("auto", width=384, texts=SENTENCES, changes={}, own_loss=True)
     assert (own_loss.decoupled, own_loss.shuffle) == (False, 0.5)
     known_pairs = choose("auto", width=384, texts=SENTENCES, changes={}, pairs=True)
