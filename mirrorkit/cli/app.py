@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
 
 from mirrorkit.cli.command import before_the_verb
+from mirrorkit.cli.values import SparingCommand, SparingGroup
 from mirrorkit.terminal.boundary import output_boundary
 
 
@@ -55,12 +55,12 @@ class Commands(UserDict[str, Any]):
         if isinstance(found, Verb):
             run = getattr(import_module(f"mirrorkit.cli.{found.module}"), found.function)
             alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            alone.command(name, rich_help_panel=found.heading)(run)
+            alone.command(name, cls=SparingCommand, rich_help_panel=found.heading)(run)
             self.data[name] = found = typer.main.get_command(alone)
         return found
 
 
-class Verbs(TyperGroup):
+class Verbs(SparingGroup):
     """The group of all commands."""
 
     def __init__(self, **given: Any) -> None:
