@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from collections import UserDict
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -72,6 +74,11 @@ class App(typer.Typer):
     """The command line, whose help may meet a full disk as well."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # The interpreter would look through all that was loaded for garbage as it ends, and free it piece by piece,
+        # which takes longer than to encode a text; the system frees it at once. What is to happen at the end is
+        # registered there, or done by now: files are closed by who opens them.
+        atexit.unregister(gc.freeze)  # once
+        atexit.register(gc.freeze)
         with output_boundary():
             return super().__call__(*args, **kwargs)
 
