@@ -1,8 +1,8 @@
 """Values of the command line that are what they should be, told without pydantic.
 
-Releases of typer from 0.27 or so on have pydantic look at every value, the defaults too, and to load that takes longer
+Newer releases of typer (0.29 for one) have pydantic look at every value, the defaults too, and to load that takes longer
 than to encode a text. Most values are text where text is wanted, or were not given; typer gets to see only the others,
-and words what is wrong with them.
+and words what is wrong with them. With releases that have no pydantic nothing changes.
 """
 
 from __future__ import annotations
