@@ -1,8 +1,8 @@
 """Values of the command line that are what they should be, told without pydantic.
 
-Newer releases of typer (0.29 for one) have pydantic look at every value, the defaults too, and to load that takes longer
-than to encode a text. Most values are text where text is wanted, or were not given; typer gets to see only the others,
-and words what is wrong with them. With releases that have no pydantic nothing changes.
+Newer releases of typer (0.29 for one) have pydantic look at every value, the defaults too, and to load that takes
+longer than to encode a text. Most values are text where text is wanted, or were not given; typer gets to see only the
+others, and words what is wrong with them. Releases that have no use for pydantic (0.16) do all as before.
 """
 
 from __future__ import annotations
