@@ -25,7 +25,7 @@ _HOME = {
     "Backbone": "mirrorkit.model.own_module",
     "ModuleEncoder": "mirrorkit.model.own_module",
     "nt_xent": "mirrorkit.training.loss",
-    "Pooling": "mirrorkit.formats.model_folder",
+    "Pooling": "mirrorkit.formats.pooling",
     # Score.
     "evaluate": "mirrorkit.evaluation.run",
     "Evaluation": "mirrorkit.evaluation.run",
@@ -139,7 +139,7 @@ if TYPE_CHECKING:
     from mirrorkit.finding.index import Hit as Hit
     from mirrorkit.finding.search import TextSearch as TextSearch
     from mirrorkit.formats.engine import EngineMismatchError as EngineMismatchError
-    from mirrorkit.formats.model_folder import Pooling as Pooling
+    from mirrorkit.formats.pooling import Pooling as Pooling
     from mirrorkit.model.encoder import SentenceEncoder as SentenceEncoder
     from mirrorkit.model.own_module import Backbone as Backbone
     from mirrorkit.model.own_module import ModuleEncoder as ModuleEncoder

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import BinaryIO
 
 from mirrorkit.errors import MirrorkitError, first_line
 
@@ -67,7 +67,7 @@ def without_panic_messages() -> Iterator[None]:
             yield
             return
         try:
-            with tempfile.TemporaryFile() as held:
+            with _nameless_file() as held:
                 os.dup2(held.fileno(), descriptor)
                 try:
                     yield
@@ -77,6 +77,16 @@ def without_panic_messages() -> Iterator[None]:
                     _pass_on(held.read(), kept)
         finally:
             os.close(kept)
+
+
+def _nameless_file() -> BinaryIO:
+    """Return a file that is gone once it is closed; in memory where the system has such files, so no disk is needed."""
+    if hasattr(os, "memfd_create"):
+        with suppress(OSError):
+            return open(os.memfd_create("mirrorkit"), "w+b")  # noqa: PTH123
+    import tempfile  # which loads every way to pack files, and random numbers
+
+    return tempfile.TemporaryFile()  # type: ignore[return-value]  # all that is asked of it here
 
 
 def _pass_on(text: bytes, descriptor: int) -> None:

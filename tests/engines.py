@@ -37,7 +37,7 @@ from mirrorkit.formats.engine import (
 )
 from mirrorkit.formats.engine import Precision as EnginePrecision
 from mirrorkit.formats.files import sha256_of
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.formats.profiles import Profile
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.runtime.session import open_session

@@ -14,7 +14,7 @@ from mirrorkit.bench.measure.processes import Outcome
 from mirrorkit.formats.bundle import GOLDEN, TOKENIZER, VARIANT_FILES, Bundle, Graph, Precision, Variant, record_files
 from mirrorkit.formats.bundle_writer import write_manifest
 from mirrorkit.formats.golden import write_goldens
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.text.tokenizer import Tokenizer
 from tests.bundles import save_graph, table

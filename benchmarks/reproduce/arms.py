@@ -15,7 +15,7 @@ from benchmarks.reproduce.faults import NAMES, NONE, Faults, cleaned, embed, mas
 from benchmarks.reproduce.models import Released
 from benchmarks.training import official
 from mirrorkit.errors import ConfigError, CorpusError
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.machine.torch_device import autocast_name, pick_autocast, pick_device
 from mirrorkit.model.backbone import QuietTransformers
 from mirrorkit.model.encoder import SentenceEncoder

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.record import SHARED
 from benchmarks.training.official import Settings
 from mirrorkit.errors import ConfigError
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.training.recipe import Recipe
 from mirrorkit.training.recipes import OFFICIAL
 

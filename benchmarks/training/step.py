@@ -26,7 +26,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks import record as files
 from benchmarks.training.runs import find_base, find_corpus
 from mirrorkit.errors import ConfigError, MirrorkitError
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.machine.facts import usable_cores
 from mirrorkit.machine.torch_device import autocast_name, pick_autocast
 from mirrorkit.model.encoder import SentenceEncoder

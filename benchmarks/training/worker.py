@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from benchmarks.training import official
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.training.corpus import load_corpus
 from mirrorkit.training.layers import last_layers

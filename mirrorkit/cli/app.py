@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from collections import UserDict
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
 
 from mirrorkit.cli.command import before_the_verb
+from mirrorkit.cli.values import SparingCommand, SparingGroup
 from mirrorkit.terminal.boundary import output_boundary
 
 
@@ -55,12 +57,12 @@ class Commands(UserDict[str, Any]):
         if isinstance(found, Verb):
             run = getattr(import_module(f"mirrorkit.cli.{found.module}"), found.function)
             alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            alone.command(name, rich_help_panel=found.heading)(run)
+            alone.command(name, cls=SparingCommand, rich_help_panel=found.heading)(run)
             self.data[name] = found = typer.main.get_command(alone)
         return found
 
 
-class Verbs(TyperGroup):
+class Verbs(SparingGroup):
     """The group of all commands."""
 
     def __init__(self, **given: Any) -> None:
@@ -72,6 +74,11 @@ class App(typer.Typer):
     """The command line, whose help may meet a full disk as well."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # The interpreter would look through all that was loaded for garbage as it ends, and free it piece by piece,
+        # which takes longer than to encode a text; the system frees it at once. What is to happen at the end is
+        # registered there, or done by now: files are closed by who opens them.
+        atexit.unregister(gc.freeze)  # once
+        atexit.register(gc.freeze)
         with output_boundary():
             return super().__call__(*args, **kwargs)
 

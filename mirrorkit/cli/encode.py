@@ -170,8 +170,6 @@ def _folder(engine: str | None) -> Path | None:
 
 def _tensorrt(provider: str | None, engine: Path | None, rebuild: bool, cache: Path | None) -> Tensorrt | None:
     """Return what the options say of TensorRT; raises ConfigError for those that exclude one another."""
-    from mirrorkit.runtime.tensorrt.options import Tensorrt
-
     if provider not in (None, "tensorrt"):
         raise ConfigError(f"provider {provider!r}: must be tensorrt; without it ONNX Runtime runs on the device itself")
     if provider and engine:
@@ -179,6 +177,8 @@ def _tensorrt(provider: str | None, engine: Path | None, rebuild: bool, cache: P
     if cache and not provider:
         raise ConfigError("`engine_cache` needs `provider=tensorrt`")
     if provider or engine or rebuild:
+        from mirrorkit.runtime.tensorrt.options import Tensorrt
+
         return Tensorrt(engine, _rebuild if rebuild else None, cache)
     return None
 

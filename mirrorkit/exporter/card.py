@@ -8,7 +8,7 @@ from mirrorkit.exporter.provenance import Provenance
 from mirrorkit.exporter.trim.gate import TrimLimits, TrimReport
 from mirrorkit.formats.bundle import Bundle, Graph, Precision, Variant
 from mirrorkit.formats.card import front_matter
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 
 _INDEXED = {"cosine_mean": "mean cosine", "cosine_min": "lowest cosine", "spearman": "rank correlation of all pairs"}
 _USE_POOLING = {str(Pooling.CLS): "CLS", str(Pooling.MEAN): "MEAN"}

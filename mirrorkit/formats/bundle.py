@@ -25,8 +25,8 @@ from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats import fields
 from mirrorkit.formats.files import is_file_within, is_within, sha256_of
 from mirrorkit.formats.json_file import check_version, read_json
-from mirrorkit.formats.model_folder import pooling_name, poolings_of
 from mirrorkit.formats.packed import bytes_of, is_packed
+from mirrorkit.formats.pooling import pooling_name, poolings_of
 from mirrorkit.formats.usage import Usage, usage_from
 
 SCHEMA_VERSION = 3

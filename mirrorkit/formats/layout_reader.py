@@ -18,9 +18,9 @@ from mirrorkit.formats.model_folder import (
     LayerNormLayer,
     ModelLayout,
     NormalizeLayer,
-    Pooling,
     PoolingLayer,
 )
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.formats.usage import SIMILARITIES
 
 _TANH = "torch.nn.modules.activation.Tanh"  # what a Dense has that names no activation

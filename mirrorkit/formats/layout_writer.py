@@ -12,9 +12,9 @@ from mirrorkit.formats.model_folder import (
     Layer,
     LayerNormLayer,
     ModelLayout,
-    Pooling,
     PoolingLayer,
 )
+from mirrorkit.formats.pooling import Pooling
 
 # The paths that every release so far has resolved.
 _MODULES = "sentence_transformers.models."

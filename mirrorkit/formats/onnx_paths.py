@@ -9,7 +9,6 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from mirrorkit.errors import BundleError
 from mirrorkit.formats.files import is_file_within
@@ -35,12 +34,6 @@ _INTO: dict[str, dict[int, str]] = {
 _MEMORY = "_ORT_MEM_ADDR_"  # in a name, has ONNX Runtime read at an address instead of from a file
 _OP_TYPE = 4  # field of a node
 _OF_INITIALIZER = 3  # messages around an entry: a model's graph's tensor
-
-
-class _Field(NamedTuple):
-    number: int
-    start: int
-    end: int  # where its bytes end; `start` for a number
 
 
 def check_graph_paths(source: Path | bytes) -> tuple[Path, ...]:
@@ -132,41 +125,48 @@ def _locations(data: _Data, name: str) -> Iterator[tuple[str, bool]]:
             if key == "location":
                 yield value, depth == _OF_INITIALIZER
             continue
-        for field in _fields(data, start, end):
+        into = _INTO[message]
+        for number, first, last in _fields(data, start, end):
             seen += 1
             if seen > _MOST_FIELDS:
                 raise _MalformedError(f"more than {_MOST_FIELDS} parts")
-            if message == "node" and field.number == _OP_TYPE and data[field.start : field.end] == b"EPContext":
+            if message == "node" and number == _OP_TYPE and data[first:last] == b"EPContext":
                 raise BundleError(f"{name}: holds an operator EPContext, which runs a binary made elsewhere")
-            inner = _INTO[message].get(field.number)
+            inner = into.get(number)
             if inner is not None:
-                stack.append((inner, field.start, field.end, depth + 1))
+                stack.append((inner, first, last, depth + 1))
 
 
 def _entry(data: _Data, start: int, end: int) -> tuple[str, str]:
-    texts = {field.number: bytes(data[field.start : field.end]) for field in _fields(data, start, end)}
+    texts = {number: bytes(data[first:last]) for number, first, last in _fields(data, start, end)}
     return texts.get(1, b"").decode(), texts.get(2, b"").decode()
 
 
-def _fields(data: _Data, start: int, end: int) -> Iterator[_Field]:
-    """Yield the fields of a protobuf message that lies from `start` to `end`."""
+def _fields(data: _Data, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the fields of a protobuf message that lies from `start` to `end`.
+
+    Of each its number, and from where to where its bytes lie; both places are the same for a field that is a number.
+    """
     at = start
     while at < end:
-        tag, at = _varint(data, at, end)
+        tag = data[at]
+        at += 1
+        if tag > 0x7F:  # of several bytes, which few are: a call for each would be half of all the time
+            tag, at = _varint(data, at - 1, end)
         kind = tag & 7
         if kind == 0:
             _, at = _varint(data, at, end)
-            yield _Field(tag >> 3, at, at)
+            yield tag >> 3, at, at
             continue
         if kind == 2:
-            size, at = _varint(data, at, end)
+            size, at = (data[at], at + 1) if at < end and data[at] < 0x80 else _varint(data, at, end)
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
         else:
             raise _MalformedError(f"a field of kind {kind}")
         if at + size > end:
             raise _MalformedError("cut short")
-        yield _Field(tag >> 3, at, at + size)
+        yield tag >> 3, at, at + size
         at += size
 
 

@@ -19,6 +19,8 @@ def plain(value: object) -> Any:
     Dataclasses and mappings become dicts, tuples lists, enums and paths strings; NaN and infinity, which JSON does not
     have, become null.
     """
+    if isinstance(value, float):  # the first to be asked for, as vectors are of them
+        return value if math.isfinite(value) else None
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -27,8 +29,6 @@ def plain(value: object) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     return str(value) if isinstance(value, PurePath) else value
 
 

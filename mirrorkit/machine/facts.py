@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
@@ -34,11 +33,23 @@ def versions(*packages: str) -> dict[str, str]:
     """Return the installed versions of Python and of those `packages` that are installed."""
     found = {"python": platform.python_version()}
     for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
+        version = _version(package)
+        if version is not None:
+            found[package] = version
     return found
+
+
+def _version(package: str) -> str | None:
+    """Return what a package that is loaded says itself, which is at hand, or else what its metadata say."""
+    said = getattr(sys.modules.get(package), "__version__", None)
+    if isinstance(said, str):
+        return said
+    from importlib.metadata import PackageNotFoundError, version  # brings parsers of e-mails along
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def peak_memory_bytes() -> int | None:

@@ -9,15 +9,8 @@ from typing import Any
 from mirrorkit.errors import ModelError
 from mirrorkit.extras import require
 from mirrorkit.formats.layout_writer import layer_folders
-from mirrorkit.formats.model_folder import (
-    DenseLayer,
-    DropoutLayer,
-    Layer,
-    LayerNormLayer,
-    ModelLayout,
-    NormalizeLayer,
-    Pooling,
-)
+from mirrorkit.formats.model_folder import DenseLayer, DropoutLayer, Layer, LayerNormLayer, ModelLayout, NormalizeLayer
+from mirrorkit.formats.pooling import Pooling
 
 require("torch", extra="train")
 import torch

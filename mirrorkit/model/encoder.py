@@ -17,7 +17,8 @@ from mirrorkit.extras import require
 from mirrorkit.foreign import foreign
 from mirrorkit.formats.layout_reader import read_layout
 from mirrorkit.formats.layout_writer import write_layout
-from mirrorkit.formats.model_folder import ModelLayout, Pooling, poolings_of
+from mirrorkit.formats.model_folder import ModelLayout
+from mirrorkit.formats.pooling import Pooling, poolings_of
 from mirrorkit.formats.usage import Usage
 from mirrorkit.model.backbone import (
     DropoutFields,

@@ -15,7 +15,7 @@ import numpy as np
 
 from mirrorkit.errors import ExportError, ModelError
 from mirrorkit.extras import require
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.model.backbone import QuietTransformers
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.awkward import AWKWARD, LONGEST, awkward_texts

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from mirrorkit.errors import ConfigError, ModelError, OutputError
 from mirrorkit.extras import require
 from mirrorkit.foreign import foreign
-from mirrorkit.formats.model_folder import ModelLayout, NormalizeLayer, PoolingLayer, poolings_of
+from mirrorkit.formats.model_folder import ModelLayout, NormalizeLayer, PoolingLayer
+from mirrorkit.formats.pooling import poolings_of
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.model.sound import refuse_padding_sensitive
 from mirrorkit.text.ragged import RaggedIds

@@ -18,12 +18,12 @@ from mirrorkit.runtime.hub import folder_of
 from mirrorkit.runtime.output import Array
 from mirrorkit.runtime.pairwise import pairwise
 from mirrorkit.runtime.progress import bar
-from mirrorkit.runtime.tensorrt.options import Tensorrt
 from mirrorkit.text.ragged import Ints
 from mirrorkit.text.strings import chunks, strings
 
 if TYPE_CHECKING:
     from mirrorkit.formats.adapter import Adapter
+    from mirrorkit.runtime.tensorrt.options import Tensorrt
 
 CHUNK = 4096  # texts; enough for batches of one length, and 6 MB of vectors of 384 dimensions
 

@@ -12,18 +12,17 @@ from mirrorkit.formats.bundle import TOKENIZER, is_bundle, read_bundle
 from mirrorkit.formats.packed import is_packed
 from mirrorkit.paths import local_path
 from mirrorkit.runtime.encoding import Encoding
-from mirrorkit.runtime.fixed import FixedShapes
 from mirrorkit.runtime.opening import Opened, open_folder, open_for_engine, plain_instead
 from mirrorkit.runtime.ops import BF16, BF16_VARIANT, fused_variant
 from mirrorkit.runtime.ort import check_device
 from mirrorkit.runtime.pooling import PooledOutside
 from mirrorkit.runtime.session import check_threads, open_session
 from mirrorkit.runtime.static import open_bag
-from mirrorkit.runtime.tensorrt.options import Tensorrt
 from mirrorkit.text.windows import LONG
 
 if TYPE_CHECKING:
     from mirrorkit.runtime.openvino.precision import Precision
+    from mirrorkit.runtime.tensorrt.options import Tensorrt
     from mirrorkit.runtime.tensorrt.provider import ProviderOptions
 
 log = logging.getLogger(__name__)
@@ -145,6 +144,8 @@ def open_encoding(folder: str | Path, how: How) -> Encoding:
     if session.signature.pooled is None and opened.pooling is not None:
         return Encoding(opened, PooledOutside(session, opened.pooling, normalized=False), how.long)
     if how.graphs and session.signature.pooled is not None:
+        from mirrorkit.runtime.fixed import FixedShapes
+
         return Encoding(opened, FixedShapes(session, opened.max_length, opened.pad_id), how.long)
     return Encoding(opened, session, how.long)
 

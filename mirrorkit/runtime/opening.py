@@ -10,9 +10,9 @@ from pathlib import Path
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats.bundle import TOKENIZER, Bundle, Graph, Precision, Variant, check_file, is_bundle, read_bundle
 from mirrorkit.formats.fields import Ranges
-from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.onnx_paths import check_graph_paths
 from mirrorkit.formats.packed import content, is_packed
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.formats.usage import Usage
 from mirrorkit.paths import local_path
 from mirrorkit.text.tokenizer import Tokenizer

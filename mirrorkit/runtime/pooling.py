@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mirrorkit.errors import BundleError
-from mirrorkit.formats.model_folder import Pooling, poolings_of
+from mirrorkit.formats.pooling import Pooling, poolings_of
 from mirrorkit.runtime.session import HIDDEN, OnnxSession
 from mirrorkit.text.ragged import Floats, Ints
 

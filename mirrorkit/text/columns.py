@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mirrorkit.errors import ConfigError
 
 TEXT = "text"  # the column that is taken where there is one of that name
 
+# Both are compiled by their first use, as a file without columns needs neither.
 # What columns are called; a number or a letter may follow: sentence1, word 2, sent0, text_a.
-_NAMED = re.compile(
+_NAMED = (
     r"(?:"
     r"texts?|sentences?|sents?|s|documents?|docs?|passage|paragraph|body|content|abstract|summary|title|headline|subject|"
     r"names?|string|phrase|term|words?|mention|reviews?|comments?|message|tweet|post|description|utterance|questions?|"
@@ -19,10 +19,9 @@ _NAMED = re.compile(
     r"tgt|left|right|l|r|first|second|one|two|a|b|x|y|ids?|idx|index|key|uid|guid|qid|docid|row|labels?|class|category|"
     r"categories|topic|intent|tags?|rating|stars|scores?|similarity|gold_label|split|date|time|year|lang|language|url|"
     r"author|user|genre|file|filename|cuis?|synonyms?|concept"
-    r")(?:[ _.-]?(?:id|text|name|\d{1,3}|[ab]))?",
-    re.IGNORECASE,
+    r")(?:[ _.-]?(?:id|text|name|\d{1,3}|[ab]))?"
 )
-_SENTENCE_END = re.compile(r"[.!?…。！？।؟][\"'”’»)]*$")
+_SENTENCE_END = r"[.!?…。！？।؟][\"'”’»)]*$"
 _MOST_WORDS, _MOST_LETTERS = 3, 40  # of a name
 _TEXT_WORDS, _TEXT_LETTERS = 3, 12  # that the middle one of a column of texts has at the least
 _DISTINCT = 0.5  # share of a column of texts that is
@@ -35,14 +34,14 @@ def is_header(rows: Sequence[Row]) -> bool | None:
     first, body = [cell.strip() for cell in rows[0]], rows[1:]
     if any(map(is_number, first)) or not all(map(_could_name, first)):
         return False
-    if all(_NAMED.fullmatch(cell) for cell in first if cell):
+    if all(re.fullmatch(_NAMED, cell, re.IGNORECASE) for cell in first if cell):
         return True
     columns = [*zip(first, zip(*body, strict=True), strict=True)] if body and len(set(first)) == len(first) else []
     if any(_is_of_numbers(column) for _, column in columns):
         return True
     if any(cell in column for cell, column in columns):
         return False  # a label that comes again
-    longer = (_is_of_texts(column) and statistics.median(map(len, column)) >= 3 * len(cell) for cell, column in columns)
+    longer = (_is_of_texts(column) and _middle(map(len, column)) >= 3 * len(cell) for cell, column in columns)
     return True if all(first) and any(longer) else None
 
 
@@ -84,7 +83,7 @@ def is_number(cell: str) -> bool:
 
 def _could_name(cell: str) -> bool:
     words = len(cell.split())
-    return words <= _MOST_WORDS and len(cell) <= _MOST_LETTERS and not _SENTENCE_END.search(cell)
+    return words <= _MOST_WORDS and len(cell) <= _MOST_LETTERS and not re.search(_SENTENCE_END, cell)
 
 
 def _is_of_numbers(column: Row) -> bool:
@@ -97,8 +96,14 @@ def _is_of_texts(column: Row) -> bool:
     full = [cell.strip() for cell in column if cell and cell.strip()]
     if not full or len(set(full)) < _DISTINCT * len(full):
         return False
-    words = statistics.median(len(cell.split()) for cell in full)
-    return statistics.median(map(len, full)) >= _TEXT_LETTERS and (words >= _TEXT_WORDS or _is_dense(full))
+    words = _middle(len(cell.split()) for cell in full)
+    return _middle(map(len, full)) >= _TEXT_LETTERS and (words >= _TEXT_WORDS or _is_dense(full))
+
+
+def _middle(lengths: Iterable[int]) -> float:
+    import statistics  # which brings fractions and decimal numbers along
+
+    return statistics.median(lengths)
 
 
 def _is_dense(cells: Sequence[str]) -> bool:

@@ -11,7 +11,8 @@ from pathlib import Path
 from mirrorkit.errors import ConfigError, ModelError
 from mirrorkit.foreign import foreign
 from mirrorkit.formats.layout_reader import read_layout
-from mirrorkit.formats.model_folder import DropoutLayer, ModelLayout, Pooling
+from mirrorkit.formats.model_folder import DropoutLayer, ModelLayout
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.model.backbone import load_tokenizer, positions_of, width_of
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.model.hub import locate_model

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from mirrorkit.errors import ConfigError
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.training.corpus import Corpus
 from mirrorkit.training.material import Material
 from mirrorkit.training.own import OwnLoss, check_loss

@@ -18,7 +18,7 @@ import numpy as np
 
 from mirrorkit.errors import ConfigError
 from mirrorkit.extras import require
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.ragged import Ints, RaggedIds, homogeneous_chunks
 from mirrorkit.training.memory import Costs, Memory, give_back_freed, measure, size_text

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from mirrorkit.errors import ConfigError
-from mirrorkit.formats.model_folder import Pooling, pooling_name, poolings_of
+from mirrorkit.formats.pooling import Pooling, pooling_name, poolings_of
 from mirrorkit.training.matryoshka import parse_dims
 from mirrorkit.training.view_choice import Views, as_views
 

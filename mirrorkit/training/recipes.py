@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from mirrorkit.errors import ConfigError
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.training.recipe import AUTO, Changes, Recipe, changed
 from mirrorkit.training.text_kind import TextKind, kind_of
 from mirrorkit.training.view_choice import CountTokens, Views, crop_tokens, is_mixed, settled

@@ -13,8 +13,9 @@ from typing import Any
 from mirrorkit.errors import ModelError
 from mirrorkit.formats.json_file import object_or_empty, read_json
 from mirrorkit.formats.layout_reader import read_layout
-from mirrorkit.formats.model_folder import ModelLayout, Pooling
+from mirrorkit.formats.model_folder import ModelLayout
 from mirrorkit.formats.model_safety import check_model_folder
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.formats.usage import Usage
 from mirrorkit.runtime.session import HIDDEN, POOLED, Signature
 from mirrorkit.verification.native_tokenizer import alike_tokens, not_read

@@ -11,7 +11,8 @@ import numpy as np
 from mirrorkit.errors import BundleError, ConfigError, ModelError
 from mirrorkit.formats.bundle import TOKENIZER, Precision
 from mirrorkit.formats.layout_reader import read_layout
-from mirrorkit.formats.model_folder import ModelLayout, Pooling
+from mirrorkit.formats.model_folder import ModelLayout
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.runtime.opening import Opened, open_folder
 from mirrorkit.runtime.pooling import PooledOutside
 from mirrorkit.runtime.runner import Runner

@@ -13,7 +13,7 @@ from mirrorkit.bench.measure.workload import POOL, read_workload
 from mirrorkit.errors import ConfigError, CorpusError, MirrorkitError
 from mirrorkit.evaluation.sts import SEVEN
 from mirrorkit.formats.bundle import Bundle, FileRecord, Graph, Precision, Variant
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.machine.cores import default_threads
 
 

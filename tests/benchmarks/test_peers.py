@@ -83,7 +83,7 @@ def sources(tmp_path: Path, bundle: Path) -> Sources:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mirrorkit.formats.bundle import Bundle, Graph, Precision, Variant, record_files
     from mirrorkit.formats.bundle_writer import write_manifest
-    from mirrorkit.formats.model_folder import Pooling
+    from mirrorkit.formats.pooling import Pooling
 
     folder = tmp_path_factory.mktemp("bundle")
     (folder / "onnx").mkdir()

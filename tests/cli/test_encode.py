@@ -51,6 +51,21 @@ def test_encode_writes_and_says_so(folder: Path, texts: Path, tmp_path: Path) ->
     assert command("--quiet", "encode", folder, texts, "-o", out, "--overwrite").output == ""
 
 
+def test_encode_loads_nothing_that_it_does_not_need(folder: Path, texts: Path, tmp_path: Path) -> None:
+    code = f"""
+import json, sys
+from mirrorkit.cli.app import app
+app(["encode", {str(folder)!r}, {str(texts)!r}, "-o", {str(tmp_path / "out.npy")!r}], standalone_mode=False)
+print(json.dumps(sorted(sys.modules)))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert {"onnxruntime", "tokenizers", "numpy", "typer"} <= loaded
+    assert loaded.isdisjoint(["torch", "transformers", "onnx", "scipy", "huggingface_hub", "pyarrow"])
+    assert loaded.isdisjoint(["pydantic", "statistics", "importlib.metadata"])
+    ours = ["cluster", "runtime.files.parts", "runtime.fixed", "runtime.tensorrt.options"]
+    assert loaded.isdisjoint(f"mirrorkit.{name}" for name in ours)
+
+
 def test_encode_reads_standard_input_and_prints_json(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     result = command("encode", folder, "-", "-o", out, "--json", stdin="one\n\nthree\n")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -203,3 +205,16 @@ def test_a_broken_promise_is_told_as_a_bug_of_ours() -> None:
     assert done.exit_code == 70
     assert "this is a bug in mirrorkit" in done.stderr
     assert "ZeroDivisionError" in done.stderr
+
+
+@pytest.mark.parametrize("args", [["--version"], ["encode", "--help"], ["encode", "nowhere", "nothing", "-o", "x.npy"]])
+def test_what_was_loaded_is_left_to_the_system_to_free(args: list[str], tmp_path: Path) -> None:
+    """What is registered first is called last, so after what the command registers; what it prints still comes out."""
+    code = f"""
+import atexit, gc
+atexit.register(lambda: print("frozen", gc.get_freeze_count() > 1000))
+from mirrorkit.cli.app import app
+app({args!r})"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == (2 if "nowhere" in args else 0), done.stderr
+    assert done.stdout.endswith("frozen True\n")

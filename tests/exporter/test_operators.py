@@ -23,7 +23,7 @@ from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.exporter.operators import operators_of, required_operators, write_operators
 from mirrorkit.formats.bundle import VARIANT_FILES, Bundle, Graph, Precision, Variant, read_bundle, record_files
 from mirrorkit.formats.bundle_writer import write_manifest
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from tests.bundles import bundle_of
 
 RUN = CliRunner()

@@ -23,7 +23,8 @@ from mirrorkit.exporter.result import ExportResult, NothingPublishedError
 from mirrorkit.formats.bundle import VARIANT_FILES, Graph, Precision, check_file, read_bundle
 from mirrorkit.formats.golden import read_goldens
 from mirrorkit.formats.layout_reader import read_layout
-from mirrorkit.formats.model_folder import ModelLayout, Pooling
+from mirrorkit.formats.model_folder import ModelLayout
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.formats.training_record import corpus_at_hand, read_training
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.verification.problem import Stage

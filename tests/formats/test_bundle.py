@@ -11,7 +11,7 @@ import pytest
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.formats.bundle import MANIFEST, PREFERENCE, VARIANT_FILES, Bundle, Graph, Precision, Variant, read_bundle
 from mirrorkit.formats.bundle_writer import write_manifest
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 
 
 def bundle_of(folder: Path, *names: str, **more: Any) -> Bundle:

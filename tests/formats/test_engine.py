@@ -34,7 +34,7 @@ from mirrorkit.formats.engine import (
     write_engine,
 )
 from mirrorkit.formats.files import sha256_of
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.formats.profiles import EnginePass, Profile, Shape, choose
 from mirrorkit.machine import gpu as nvidia
 

@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from mirrorkit import finetune
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.model.backbone import positions_of
 from mirrorkit.model.encoder import SentenceEncoder
 

@@ -17,7 +17,7 @@ import transformers
 from tokenizers import normalizers
 
 from mirrorkit.errors import ConfigError
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.ragged import Floats
 

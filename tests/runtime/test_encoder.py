@@ -170,6 +170,9 @@ print(json.dumps(sorted(sys.modules)))"""
     loaded = set(json.loads(done.stdout))
     assert {"onnxruntime", "tokenizers", "numpy"} <= loaded
     assert loaded.isdisjoint(["torch", "transformers", "onnx", "scipy", "huggingface_hub", "rich", "typer", "pyarrow"])
+    assert loaded.isdisjoint(["pydantic", "statistics", "importlib.metadata"])
+    ours = ["publish", "formats.model_folder", "runtime.fixed", "runtime.foreign", "runtime.tensorrt.options"]
+    assert loaded.isdisjoint(f"mirrorkit.{name}" for name in ours)
 
 
 @pytest.mark.parametrize("kind", ["int64", "int32"])

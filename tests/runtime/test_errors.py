@@ -16,7 +16,7 @@ pytest.importorskip("onnx", reason="needs the export extra, to make what is run"
 from mirrorkit.errors import BundleError, ConfigError, MirrorkitError
 from mirrorkit.formats.bundle import Bundle, Graph, Precision, Variant, record_files
 from mirrorkit.formats.bundle_writer import write_manifest
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.runtime.encoder import Encoder
 from mirrorkit.runtime.session import open_session
 from tests.bundles import make_foreign, save_graph, table

@@ -20,8 +20,8 @@ import torch
 from mirrorkit import FinetuneResult, SentenceEncoder, evaluate_sts, finetune
 from mirrorkit.assets.paths import GRADED
 from mirrorkit.evaluation.sts import SEVEN
-from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.plain import plain
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.formats.training_record import read_training
 from mirrorkit.model.hub import SHIPPED
 from mirrorkit.training.recipe import Recipe

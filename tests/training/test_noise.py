@@ -15,7 +15,8 @@ pytest.importorskip("torch", reason="needs the train extra")
 from mirrorkit import finetune
 from mirrorkit.errors import ConfigError
 from mirrorkit.formats.layout_writer import write_layout
-from mirrorkit.formats.model_folder import DropoutLayer, ModelLayout, NormalizeLayer, Pooling, PoolingLayer
+from mirrorkit.formats.model_folder import DropoutLayer, ModelLayout, NormalizeLayer, PoolingLayer
+from mirrorkit.formats.pooling import Pooling
 
 LONG = ["A man is playing a guitar on a stage.", "The stock market fell sharply on Monday.", "It rains in the hills."]
 QUIET: dict[str, Any] = {"dropout": 0.0, "span_mask": 0, "shuffle": 0.0, "steps": 1, "device": "cpu"}

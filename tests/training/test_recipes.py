@@ -10,8 +10,8 @@ from typing import Any, cast, get_type_hints
 import pytest
 
 from mirrorkit.errors import ConfigError
-from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.plain import plain
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.training.own import MakeViews
 from mirrorkit.training.recipe import Changes, Recipe
 from mirrorkit.training.recipes import OFFICIAL, choose, listing

@@ -12,7 +12,8 @@ import pytest
 
 from mirrorkit.formats.bundle import AXES
 from mirrorkit.formats.layout_writer import write_layout
-from mirrorkit.formats.model_folder import ModelLayout, Pooling
+from mirrorkit.formats.model_folder import ModelLayout
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.runtime.session import Port, Signature
 from mirrorkit.verification.consumers import Contents, lint, verdicts
 from mirrorkit.verification.problem import Severity, Stage

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper
 
 from mirrorkit import SentenceEncoder
 from mirrorkit.formats.bundle import Graph, Precision
-from mirrorkit.formats.model_folder import Pooling
 from mirrorkit.formats.plain import plain
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.text.awkward import verification_texts
 from mirrorkit.verification.problem import Problem, Stage
 from mirrorkit.verification.proof import ALL_LIMITS, Reference, Verification

@@ -21,7 +21,7 @@ from mirrorkit.exporter.graph.simplify import simplify
 from mirrorkit.extras import require
 from mirrorkit.foreign import reason
 from mirrorkit.formats.bundle import AXES, INPUTS, OUTPUTS
-from mirrorkit.formats.model_folder import Pooling
+from mirrorkit.formats.pooling import Pooling
 from mirrorkit.model.backbone import QuietTransformers, has_position_table, positions_of
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.text.awkward import LONGEST

@@ -6,20 +6,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mirrorkit.errors import ConfigError, OutputError
 from mirrorkit.paths import local_path
 from mirrorkit.progress import Progress, Silent
 from mirrorkit.runtime.encoder import CHUNK, Encoder
-from mirrorkit.runtime.files.parts import open_parts
 from mirrorkit.runtime.files.recording import check_beside, record_of, write_beside
 from mirrorkit.runtime.files.sinks import RowShape, Write, check_target, open_sink
 from mirrorkit.runtime.output import DTYPES, check_output_type, width_of
-from mirrorkit.runtime.tensorrt.options import Tensorrt
 from mirrorkit.text.readers import TextSource
 from mirrorkit.text.reading import Reading
 from mirrorkit.text.understood import understood
+
+if TYPE_CHECKING:
+    from mirrorkit.runtime.tensorrt.options import Tensorrt
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,8 @@ def encode_file(
             progress.advance(done, _expected(source, done))
 
     if out.suffix == ".parquet":
+        from mirrorkit.runtime.files.parts import open_parts
+
         job = {"fingerprint": encoder.fingerprint, **asked}
         with open_parts(out, shape, job, resume=resume, overwrite=overwrite) as parts:
             done = resumed = parts.skip(texts)
