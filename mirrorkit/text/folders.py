@@ -18,6 +18,7 @@ from mirrorkit.text.opened import HEAD, why_no_lines, why_no_text
 from mirrorkit.text.readers import TextSource
 from mirrorkit.text.reading import Reading
 from mirrorkit.text.rows import LONGEST_DOCUMENT, LONGEST_LINE
+from mirrorkit.text.strings import shown_name
 from mirrorkit.text.units import Record, Unit
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Folder:
 
     @property
     def name(self) -> str:
-        return Path(self.path).resolve().name
+        return shown_name(Path(self.path).resolve().name)
 
     @property
     def layout(self) -> list[str]:
@@ -67,16 +68,17 @@ class Folder:
         for file in self._files():
             name = str(file.relative_to(self.path))
             if reason := _why_not(file, self.reading.encoding, self.unit):
-                self.skipped.append(f"{_shown(name)} ({reason})")
+                self.skipped.append(f"{shown_name(name)} ({reason})")
                 continue
             reading = Reading(delimiter=NONE, encoding=self.reading.encoding)
-            source = TextSource(str(file), reading, unit=self.unit, label=_shown(f"{self.name}/{name}"))
+            source = TextSource(str(file), reading, unit=self.unit, label=shown_name(f"{self.name}/{name}"))
             yield source
             self.size += source.size
             self._digest.update(source.sha256.encode())
             self.read += 1
         more = f" and {len(self.skipped) - _NAMED:,} more" if len(self.skipped) > _NAMED else ""
-        told = f"{len(self.skipped):,} files skipped: {', '.join(self.skipped[:_NAMED])}{more}"
+        count = f"{len(self.skipped):,} file{'s' * (len(self.skipped) != 1)}"
+        told = f"{count} skipped: {', '.join(self.skipped[:_NAMED])}{more}"
         if not self.read:
             why = f"; {told}" if self.skipped else ""
             raise CorpusError(f"{self.path}: no readable {' or '.join(SUFFIXES)} file in this folder{why}")
@@ -84,14 +86,14 @@ class Folder:
             log.warning("%s: %s", self.name, told)
 
     def _files(self) -> Iterator[Path]:
-        for where, folders, names in os.walk(self.path):
+        for where, folders, names in os.walk(self.path, onerror=self._unread):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             yield from (Path(where, name) for name in sorted(names) if not name.startswith("."))
 
-
-def _shown(name: str) -> str:
-    """Return a name that can be written anywhere, in one line."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
+    def _unread(self, err: OSError) -> None:
+        """Name a folder that cannot be looked into."""
+        name = os.path.relpath(os.fsdecode(err.filename), self.path)
+        self.skipped.append(f"{shown_name(name)} ({err.strerror or 'cannot be read'})")
 
 
 def _why_not(file: Path, encoding: str | None, unit: Unit) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tracemalloc
@@ -77,6 +78,35 @@ def test_a_name_that_is_no_text_can_be_written(tmp_path: Path) -> None:
     corpus = load_corpus(put(tmp_path, PLAIN))
     assert corpus.skipped == ("bad\\udcff.txt (binary)",)
     assert len(corpus.texts) == 3
+
+
+def test_a_folder_that_is_called_so_has_a_name_that_can_be_written(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"sur\xff\n")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 alone")
+    corpus = load_corpus(put(folder, PLAIN))
+    assert corpus.name == "sur\\udcff\\n"
+    assert corpus.understood.startswith("sur\\udcff\\n: 2 text files")
+    one = folder / os.fsdecode(b"lines\xff.txt")
+    one.write_text("One.\nTwo.\n", encoding="utf-8")
+    assert load_corpus(one).name == "lines\\udcff.txt"
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, PLAIN)
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    scan = os.scandir
+
+    def refused(path: str) -> object:
+        if str(path) == str(closed):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refused)  # root may look into any
+    assert load_corpus(tmp_path).skipped == ("closed (Permission denied)",)
 
 
 def test_where_nothing_can_be_read_the_error_says_why(tmp_path: Path) -> None:
