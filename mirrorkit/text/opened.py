@@ -69,14 +69,27 @@ def opened(raw: io.RawIOBase, name: str, encoding: str | None, stored: Callable[
             raise CorpusError(f"{name}: a packed table cannot be read; unpack it first")
     if table := next((kind for magic, kind in _TABLES.items() if head.startswith(magic)), None):
         return Opened(stream, head, table)
-    if why := next((what for magic, what in _NO_TEXT.items() if head.startswith(magic)), None):
-        raise CorpusError(f"{name}: is {why}")
+    if why := why_no_text(head):
+        raise CorpusError(f"{name}: {why}")
     known = _encoding(name, head, encoding)
     if known != "utf-8":
         head, stream = _peeked(_Recoded(stream, name, known))
-    if b"\r" in head and b"\n" not in head and len(head) > head.index(b"\r") + 1:
-        raise CorpusError(f"{name}: its lines end in carriage returns alone; convert it with: tr '\\r' '\\n'")
+    if why := why_no_lines(head):
+        raise CorpusError(f"{name}: {why}")
     return Opened(stream, head, None, packing, known)
+
+
+def why_no_text(head: bytes) -> str | None:
+    """Return what a file that begins with `head` is in the place of text, if that can be told."""
+    why = next((what for magic, what in _NO_TEXT.items() if head.startswith(magic)), None)
+    return why and f"is {why}"
+
+
+def why_no_lines(head: bytes) -> str | None:
+    """Return why UTF-8 text that begins with `head` cannot be read line by line; None where it can."""
+    if b"\r" in head and b"\n" not in head and len(head) > head.index(b"\r") + 1:
+        return "its lines end in carriage returns alone; convert it with: tr '\\r' '\\n'"
+    return None
 
 
 def _encoding(name: str, head: bytes, asked: str | None) -> str:

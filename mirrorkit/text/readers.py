@@ -40,6 +40,7 @@ from mirrorkit.text.rows import (
     lines_of,
     table_rows,
 )
+from mirrorkit.text.strings import shown_name
 from mirrorkit.text.units import Record, Unit, plain_units
 
 _JSON = (".json", ".jsonl", ".ndjson")
@@ -71,7 +72,7 @@ class TextSource:
 
     @property
     def name(self) -> str:
-        return self.label or ("standard input" if self.path == "-" else Path(self.path).name)
+        return self.label or ("standard input" if self.path == "-" else shown_name(Path(self.path).name))
 
     @property
     def sha256(self) -> str:

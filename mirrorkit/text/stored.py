@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from mirrorkit.errors import CorpusError
 from mirrorkit.text.ragged import Ints
-from mirrorkit.text.strings import chunks
 
 IN_MEMORY = 1 << 26  # bytes of memory that all strings together take, up to which they are lists
 _BUFFER = 1 << 20  # bytes that may lie between strings which are read at once
-_BLOCK = 4_096  # strings written or read at once
+_BLOCK = 4_096  # strings written or read at once, fewer where they are long:
+_ENOUGH = 1 << 22  # characters or bytes of strings after which no more are taken
 _PART = 1 << 18  # hashes that are looked up at once
 
 _Lengths = npt.NDArray[np.int32]
@@ -68,9 +68,12 @@ class StoredTexts(Sequence[str]):
         return self._file.read(int(self._starts[place]), int(self._lengths[place])).decode()
 
     def __iter__(self) -> Iterator[str]:
-        for first in range(0, len(self), _BLOCK):
-            starts = self._starts[first : first + _BLOCK].tolist()
-            lengths = self._lengths[first : first + _BLOCK].tolist()
+        last = 0
+        while (first := last) < len(self):
+            some = np.cumsum(self._lengths[first : first + _BLOCK], dtype=np.int64)
+            last = min(first + int(np.searchsorted(some, _ENOUGH)) + 1, first + len(some))
+            starts = self._starts[first:last].tolist()
+            lengths = self._lengths[first:last].tolist()
             span = starts[-1] + lengths[-1] - starts[0]
             if span > _BUFFER + 4 * sum(lengths) or starts != sorted(starts):  # far apart: one by one reads less
                 yield from (self._file.read(*one).decode() for one in zip(starts, lengths, strict=True))
@@ -94,7 +97,7 @@ class Store:
 
     def add(self, rows: Iterable[tuple[str, ...]]) -> None:
         """Write these rows. Raises CorpusError where the disk is full."""
-        for block in chunks(rows, _BLOCK):
+        for block in _portions(rows):
             self._hashes.extend(map(hash, block))
             texts = list(chain.from_iterable(block))
             data = "".join(texts).encode()
@@ -129,6 +132,20 @@ class Store:
                 f"the corpus does not fit into {tempfile.gettempdir()} ({err.strerror or err}); the variable TMPDIR "
                 "names another folder, and `limit` takes a sample"
             ) from err
+
+
+def _portions(rows: Iterable[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:
+    """Yield lists of rows that take little memory each, whether they are words or whole documents."""
+    held: list[tuple[str, ...]] = []
+    size = 0
+    for row in rows:
+        held.append(row)
+        size += sum(map(len, row))
+        if len(held) == _BLOCK or size > _ENOUGH:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
 def first_places(hashes: Hashes) -> Ints | None:

@@ -40,6 +40,15 @@ def replace_surrogates(text: str) -> str:
     return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
 
 
+def shown_name(name: str) -> str:
+    r"""Return the name of a file or folder in a form that can be written anywhere, in one line.
+
+    >>> shown_name("two\nlines.txt")
+    'two\\nlines.txt'
+    """
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
+
+
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield lists of `size` items, the last one shorter; no further ahead is read than the list asked for."""
     rest = iter(items)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mirrorkit.errors import BundleError, ConfigError
 from mirrorkit.foreign import foreign, without_panic_messages
-from mirrorkit.text.long_texts import SHORTEST, beginning, first_attempt, places_of
+from mirrorkit.text.long_texts import SHORTEST, beginning, endless_words, first_attempt, places_of, shortened_words
 from mirrorkit.text.ragged import RaggedIds
 from mirrorkit.text.strings import chunks, replace_surrogates
 from mirrorkit.text.windows import Windows, windows_of
@@ -109,6 +109,7 @@ class Tokenizer:
             self._backend.enable_truncation(max_length, direction=self._side)
             self._backend.encode_batch_fast(_TRIAL)
             self._places = places_of(self._backend) if self._side == "right" else None
+            self._endless = endless_words(self._backend) if self._places else None
         self._long = max(SHORTEST, 4 * first_attempt(max_length)) if self._places else None  # characters
 
     def pad_id(self, token: object = None) -> int | None:
@@ -214,10 +215,11 @@ class Tokenizer:
         assert self._places is not None
         characters = first_attempt(self._kept)
         while (begun := beginning(text, characters, self._places)) is not None:
-            if len(self._whole([begun])[0].ids) >= self._kept:
-                return begun
+            part = shortened_words(begun, self._endless)
+            if len(self._whole([part])[0].ids) >= self._kept:
+                return part
             characters = 4 * len(begun)
-        return text
+        return shortened_words(text, self._endless)
 
     def _encode(self, block: Sequence[str]) -> Any:
         if self._long is not None and max(map(len, block), default=0) > self._long:

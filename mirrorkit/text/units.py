@@ -41,6 +41,8 @@ def divided(records: Iterable[Record], unit: Unit) -> Iterator[Record]:
         if unit in (Unit.LINE, Unit.DOCUMENT):
             yield (text,)
             continue
+        if unit is Unit.SENTENCE and not text:  # a file of millions of blank lines has as many empty paragraphs
+            continue
         for paragraph in _PARAGRAPH_END.split(text):
             if unit is Unit.PARAGRAPH:
                 yield (paragraph,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import logging
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from typing import Any
 
 from mirrorkit.errors import ConfigError, CorpusError
 from mirrorkit.paths import is_there
+from mirrorkit.progress import Progress, counted
 from mirrorkit.text.files import Source, source_of
 from mirrorkit.text.memory import memory_records
 from mirrorkit.text.ragged import Ints
@@ -25,6 +27,8 @@ from mirrorkit.text.units import Record, Unit, as_unit, divided
 
 log = logging.getLogger(__name__)
 
+_PIECE = 1 << 18  # characters of a text whose words are in a list at once
+_SPACE = re.compile(r"\s")  # the same characters as those that `str.split` parts words by
 _HELD = 64  # bytes that a row in memory takes beside its strings: its places in a list and among those seen
 
 
@@ -85,6 +89,7 @@ def load_corpus(
     keep_repeats: bool = False,
     seed: int = 42,
     reading: Reading | None = None,
+    progress: Progress | None = None,
 ) -> Corpus:
     """Read files (`-` is standard input), the .txt and .md files of folders, or what is in memory already.
 
@@ -118,7 +123,8 @@ def load_corpus(
         piece = as_unit(unit or Unit.LINE)
         source = TextSource("strings in memory", reading, width)
         rows = _from_memory(corpus, source)
-    cleaned = _clean(rows if piece is Unit.LINE else divided(rows, piece), counts)
+    divided_rows = rows if piece is Unit.LINE else divided(rows, piece)
+    cleaned = _clean(counted(divided_rows, progress, "rows", _size) if progress else divided_rows, counts)
     if limit:
         kept, repeats = _sample(cleaned, limit, keep_repeats, seed)
         found, distinct = _columns(kept, width), len(set(kept))
@@ -188,11 +194,29 @@ def _clean(rows: Iterable[Record], counts: _Counts) -> Iterator[Record]:
         if len(row) == 1 and (text := row[0]) and text.isprintable() and "  " not in text and text == text.strip(" "):
             yield row
             continue
-        folded = tuple(" ".join(replace_surrogates(text).split()) for text in row)
+        folded = tuple(_folded(replace_surrogates(text)) for text in row)
         if all(folded):
             yield folded
         else:
             counts.blank += 1
+
+
+def _size(row: Record) -> int:
+    return _HELD + len(row[0])
+
+
+def _folded(text: str) -> str:
+    """Return a text with a blank for each run of white space, and none around it.
+
+    A long one is folded piece by piece: the words of one document in a list take ten times its memory.
+    """
+    parts: list[str] = []
+    start = 0
+    while len(text) - start > _PIECE and (end := _SPACE.search(text, start + _PIECE)):
+        parts.append(" ".join(text[start : end.start()].split()))
+        start = end.end()
+    parts.append(" ".join(text[start:].split()))
+    return " ".join(filter(None, parts)) if len(parts) > 1 else parts[0]
 
 
 def _distinct(rows: Iterable[Record], width: int, keep_repeats: bool) -> tuple[list[Sequence[str]], int]:

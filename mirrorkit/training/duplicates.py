@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -20,6 +21,7 @@ _RUN, _BUCKETS = 4, 1 << 13  # bytes of a run in `overlaps`, and numbers that st
 _LOOKED_AT = 1_000  # characters that `overlaps` looks at
 _PREFIX = 20_000  # bytes of a document that are looked at
 _BLOCK = 1 << 20  # bytes that are hashed at once
+_DIGEST = 32  # bytes that stand for a longer document
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 
@@ -51,7 +53,7 @@ def same_documents(texts: Sequence[str]) -> Ints:
 def equal_documents(texts: Sequence[str]) -> Ints:
     """Return a number for each text, [len(texts)], equal for texts that are equal but for case and digits."""
     numbers: dict[bytes, int] = {}
-    return np.array([numbers.setdefault(_plain(text), i) for i, text in enumerate(texts)], dtype=np.int64)
+    return np.array([numbers.setdefault(_key(text), i) for i, text in enumerate(texts)], dtype=np.int64)
 
 
 def equal_to_any(texts: Sequence[str], some: Iterable[str]) -> npt.NDArray[np.bool_]:
@@ -90,6 +92,12 @@ def overlaps(texts: Sequence[str]) -> npt.NDArray[np.float32]:
     sizes = common.diagonal()
     shares: npt.NDArray[np.float32] = common / (sizes[:, None] + sizes[None, :] - common)
     return shares
+
+
+def _key(text: str) -> bytes:
+    """Return what two texts share that are equal but for case and digits: of long ones a hash, which takes no room."""
+    plain = _plain(text)
+    return plain if len(plain) < _DIGEST else hashlib.blake2b(plain, digest_size=_DIGEST).digest()
 
 
 def _plain(text: str) -> bytes:

@@ -75,7 +75,10 @@ class Exam:
             found |= {one.name: one.items(kept, progress) for one in self._own}
             cuts = {dim: self._items(Cut(kept, dim)) for dim in dims} if isinstance(kept, Kept) else {}
         with clock("verdict"):
-            looked = look(encoder, probe, dtype) if isinstance(probe, Probe) else None
+            looked = None
+            if isinstance(probe, Probe):
+                progress.phase(f"asking the strings held out {when}")
+                looked = look(encoder, probe, dtype, progress)
         return Marks(report, found, looked, cuts)
 
     def _items(self, encoder: TextEncoder) -> dict[str, Array]:

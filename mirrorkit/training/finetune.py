@@ -16,7 +16,7 @@ from mirrorkit.machine.torch_device import autocast_name, pick_autocast, pick_de
 from mirrorkit.model.encoder import SentenceEncoder
 from mirrorkit.model.own_module import Backbone
 from mirrorkit.paths import local_path
-from mirrorkit.progress import Progress, Silent
+from mirrorkit.progress import Progress, Silent, Timed
 from mirrorkit.publish import check_space, check_target, publish_folder
 from mirrorkit.text.reading import Reading
 from mirrorkit.training.attempt import Attempt, attempt
@@ -139,7 +139,7 @@ def finetune(
     >>> result.encoder.encode(["A cat sits on the mat."]).shape
     (1, 384)
     """
-    progress, clock = progress or Silent(), Clock()
+    progress, clock = Timed(progress or Silent()), Clock()
     target, steps_file = (None if path is None else local_path(path) for path in (out, log_file))
     keeps = checkpoint_every != 0 or resume
     check_call(
@@ -186,6 +186,7 @@ def finetune(
                 keep_repeats=keep_repeats,
                 seed=seed,
                 reading=Reading(None, delimiter, encoding, header, skip_bad),
+                progress=progress,
             )
             read = read_material(
                 base,
@@ -208,6 +209,7 @@ def finetune(
                 else None,
             )
             data, settings = read.corpus, read.recipe
+            progress.phase("holding strings out")
             probe, trained_on = hold_out(read, seed, verdict)
             tell(read)
             checkpoint.begin(
@@ -285,4 +287,5 @@ def finetune(
             progress.phase("saving")
             with clock("save"):
                 save(result, draft, read.base)
+    progress.end()
     return replace(result, seconds=clock.seconds())

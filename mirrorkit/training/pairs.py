@@ -60,6 +60,8 @@ class PairMaker:
 
     def draw(self, rows: Ints, rng: np.random.Generator) -> Pairs:
         """Return new pairs for these rows of the corpus; `rng` alone decides what they are."""
+        if self._views in (Views.CROP, Views.SENTENCE):
+            return self._cut(rows, rng)
         texts = self._corpus.texts
         own = [texts[i] for i in rows.tolist()]
         if self._make is not None:
@@ -71,17 +73,22 @@ class PairMaker:
                 for column in (self._corpus.partners, self._corpus.negatives)
             )
             return Pairs(own, own if partners is None else partners, None, negatives)
-        if self._views is Views.ADJACENT:
-            next_to = neighbours(rows, len(texts))
-            second = [texts[i] for i in next_to.tolist()]
-            return Pairs(own, second, self._families(np.concatenate([rows, next_to]), own + second))
-        draws = rng.random((len(own), 5)).tolist()
+        assert self._views is Views.ADJACENT
+        next_to = neighbours(rows, len(texts))
+        second = [texts[i] for i in next_to.tolist()]
+        return Pairs(own, second, self._families(np.concatenate([rows, next_to]), own + second))
+
+    def _cut(self, rows: Ints, rng: np.random.Generator) -> Pairs:
+        """Return two pieces of each text, which alone are kept: the texts of an epoch may not fit into memory."""
+        texts = self._corpus.texts
+        draws = rng.random((len(rows), 5)).tolist()
         cut = two_sentences if self._views is Views.SENTENCE else self._two_crops
+        own = (texts[i] for i in rows.tolist())
         found = [cut(text, draw) or (text, text) for text, draw in zip(own, draws, strict=True)]
-        groups = np.tile(self._families(rows, own), 2)
+        groups = np.tile(self._families(rows, self._corpus.take(rows).texts), 2)
         return Pairs([pair[0] for pair in found], [pair[1] for pair in found], groups)
 
-    def _families(self, rows: Ints, texts: list[str]) -> Ints:
+    def _families(self, rows: Ints, texts: Sequence[str]) -> Ints:
         """Return which of these texts are near-duplicates of one another, [len(rows)]."""
         return same_documents(texts) if self._same is None else self._same[rows]
 

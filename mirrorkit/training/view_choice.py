@@ -96,9 +96,9 @@ def _about_sentences(texts: Sequence[str]) -> str:
 def crop_tokens(crop: tuple[int, int], texts: Sequence[str], count: CountTokens) -> int:
     """Return the tokens that hold every other crop of these texts whole, in steps of 8; 0 if they have no crops."""
     rng = random.Random(0)
-    documents = [text for text in texts[: _SAMPLE * 10] if has_two_crops(text, *crop)]
-    sample = rng.sample(documents, min(_CROPPED, len(documents)))
-    pairs = (two_crops(text, *crop, [rng.random() for _ in range(5)]) for text in sample)
+    documents = [i for i, text in enumerate(texts[: _SAMPLE * 10]) if has_two_crops(text, *crop)]
+    sample = rng.sample(documents, min(_CROPPED, len(documents)))  # places: the documents may be many times the memory
+    pairs = (two_crops(texts[i], *crop, [rng.random() for _ in range(5)]) for i in sample)
     pieces = [piece for pair in pairs if pair for piece in pair]
     if not pieces:
         return 0

@@ -12,7 +12,7 @@ import pytest
 tokenizers = pytest.importorskip("tokenizers")
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from mirrorkit.text.long_texts import BEFORE_MARKS, BEFORE_SPACES, SHORTEST, beginning, places_of
+from mirrorkit.text.long_texts import BEFORE_MARKS, BEFORE_SPACES, SHORTEST, beginning, endless_words, places_of
 from mirrorkit.text.tokenizer import Tokenizer
 
 SAMPLE = (
@@ -35,6 +35,10 @@ def texts() -> Iterator[str]:
     yield "a " * 20_000
     yield "?!. " * 8_000
     yield ("word " * 10 + "\ud800 ") * 3_000
+    for separator in ("(", ".", "’", "_", "]"):
+        yield separator.join(rng.choice(WORDS) for _ in range(4_000)) + separator * SHORTEST
+    for word in ("é", "e\u0301", "สวัสดีครับ", "漢字", "ﷺ", "\u3099"):
+        yield f"{word * 150}-[MASK]{word * 150}we {word * 150}word0001 {word * 30}_{word * SHORTEST} more"
 
 
 def trained(kind: str) -> Any:
@@ -70,7 +74,7 @@ def trained(kind: str) -> Any:
 @pytest.mark.parametrize("kind", ["WordPiece", "BPE", "Unigram"])
 def test_the_ids_are_those_of_the_whole_text(tmp_path: Path, kind: str, length: int) -> None:
     backend = trained(kind)
-    assert places_of(backend) is (BEFORE_MARKS if kind == "WordPiece" else BEFORE_SPACES)
+    assert (places_of(backend) is BEFORE_SPACES) == (kind != "WordPiece")
     backend.save(str(tmp_path / "tokenizer.json"))
     made = Tokenizer(tmp_path / "tokenizer.json", length)
     backend.enable_truncation(length)
@@ -88,12 +92,38 @@ def test_of_a_text_of_ten_megabytes_only_the_beginning_is_tokenised(tiny: Path) 
     assert len(made._shortened(text)) < 5000
 
 
-def test_of_ten_megabytes_without_a_blank_too(tiny: Path) -> None:
+def test_of_megabytes_without_a_blank_too(tiny: Path) -> None:
     made = Tokenizer(tiny / "tokenizer.json", 256)
-    assert places_of(made._backend) is BEFORE_MARKS
-    for text in ("ab," * 3_000_000, "漢字。" * 3_000_000):
-        assert len(made.ids_of(text)) == 256
-        assert len(made._shortened(text)) < 5000
+    for text in ("ab,", "漢字。", "漢", "A. B. C. ", "e.g. Dr. ", "ab+c/d", ".", "(", "“"):
+        many = text * (2_000_000 // len(text))
+        assert len(made.ids_of(many)) == 256
+        assert len(made._shortened(many)) < 5000
+
+
+@pytest.mark.parametrize("part", ["a", "é", "e\u0301", "สวัสดี", "word0"])
+def test_of_a_word_without_an_end_no_more_is_tokenised_than_tells_that_it_has_none(tiny: Path, part: str) -> None:
+    made = Tokenizer(tiny / "tokenizer.json", 256)
+    text = part * (1_000_000 // len(part))
+    assert made.ids_of(text) == made.ids_of("a" * 200)
+    assert made.ids_of(f"one {text} two") == [
+        *made.ids_of("one")[:-1],
+        *made.ids_of("a" * 200)[1:-1],
+        *made.ids_of("two")[1:],
+    ]
+    assert len(made._shortened(text)) < 1000
+
+
+def test_a_word_is_left_whole_where_its_rest_may_matter(tiny: Path) -> None:
+    assert endless_words(trained("BPE")) is None
+    assert endless_words(trained("Unigram")) is None
+    assert endless_words(trained("WordPiece")) is None  # "we" is an added token, and would be found in it
+    backend = tokenizers.Tokenizer.from_file(str(tiny / "tokenizer.json"))
+    assert endless_words(backend) is not None
+    backend.normalizer = normalizers.NFKC()  # makes blanks of letters
+    assert endless_words(backend) is None
+    backend = tokenizers.Tokenizer.from_file(str(tiny / "tokenizer.json"))
+    backend.model.max_input_chars_per_word = 1_000
+    assert endless_words(backend) is None
 
 
 def test_what_could_look_further_is_left_whole() -> None:
@@ -110,7 +140,14 @@ def test_what_could_look_further_is_left_whole() -> None:
         assert places_of(backend) is None
     backend = trained("WordPiece")
     backend.add_tokens(["a,b"])
+    places = places_of(backend)
+    assert places is not None
+    assert beginning("one,two;three", 1, places) == "one,two"
+    backend.normalizer = normalizers.NFKC()
     assert places_of(backend) is BEFORE_SPACES
+    backend = trained("WordPiece")
+    backend.normalizer = normalizers.NFKC()
+    assert places_of(backend) is BEFORE_MARKS
 
 
 def test_where_a_text_may_end() -> None:

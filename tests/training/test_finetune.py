@@ -260,6 +260,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
     finetune("tiny", SENTENCES, tmp_path / "out", progress=told, eval_dir=make_sts(tmp_path / "sts"), **SETTINGS)
     assert told.phases == [
         "reading the corpus",
+        "holding strings out",
         "loading the model",
         "scoring before",
         "training",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_run_says_it_everywhere(tmp_path: Path) -> None:
+def test_a_run_says_it_everywhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     topics = tmp_path / "topics.tsv"
     topics.write_text("".join(f"a {a} number {i}\t{a}\n" for i in range(6) for a in ("cat", "car")), encoding="utf-8")
     graded = tmp_path / "graded.tsv"
@@ -77,6 +79,14 @@ def test_a_run_says_it_everywhere(tmp_path: Path) -> None:
     out = tmp_path / "out"
     sets = [f"knn:{topics}", str(graded)]
     result = finetune("tiny", plain_sentences()[:FEW], out, evaluate=sets, dev=f"sts:{graded}", **SETTINGS)
+    timed = [each.getMessage().split(":")[0] for each in caplog.records if "the processor's" in each.getMessage()]
+    asked = ["asking the strings held out before", "asking the strings held out after"]
+    assert [name for name in timed if name in (*asked, "training", "saving")] == [
+        asked[0],
+        "training",
+        asked[1],
+        "saving",
+    ]
     assert result.verdict is not None
     assert (result.verdict.probe.held_out, result.no_verdict) == (20, None)
     assert [(one.name, one.measure, one.items) for one in result.changes] == [
