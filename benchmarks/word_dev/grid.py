@@ -49,6 +49,7 @@ TOGETHER: dict[str, Changes] = {
     "rate 4e-4, decay, temperature 0.4": {"learning_rate": 4e-4, "temperature": 0.4, **DECAY},
     "rate 4e-4, decay, half": {"learning_rate": 4e-4, "steps": 2 * SHORT, **DECAY},
     "rate 8e-4, decay, half": {"learning_rate": 8e-4, "steps": 2 * SHORT, **DECAY},
+    "decoupled, batch 64": {"decoupled": True, "batch_size": 64},
 }
 # Trials at four times the rate, which by 25 steps has almost all that the whole run at the old one gives.
 QUICK: dict[str, tuple[str, Changes]] = {
