@@ -38,6 +38,7 @@ PLAIN: dict[str, Any] = {
     "span_mask": 0,
     "decoupled": False,
     "average_last": 0.0,
+    "temperature": 0.07,
     "learning_rate": 1e-4,
 }
 

@@ -175,7 +175,7 @@ def test_auto_makes_a_recipe_for_documents() -> None:
     assert pick(DOCUMENTS, views="identity") == sentences
     assert pick(DOCUMENTS, crop="20,60").max_length < documents.max_length
     assert pick(SHORT, views="crop").views is Views.CROP
-    assert documents.batch_size < sentences.batch_size
+    assert (documents.batch_size, documents.temperature) == (64, 0.07)
     assert (pick(DOCUMENTS, epochs=3).steps, pick(SHORT, epochs=3).steps) == (0, 0)  # who says epochs means them
     assert pick(DOCUMENTS, epochs=3, steps=7).steps == 7
     assert choose("sentence-bert", width=384, texts=DOCUMENTS, changes={}).views is Views.IDENTITY

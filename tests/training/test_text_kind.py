@@ -25,7 +25,7 @@ def test_no_language_is_taken_for_another_kind(language: str, kind: str) -> None
     assert kind_of(strings).why.startswith("words: " if words else "sentences: ")
     recipe = choose("auto", width=384, texts=strings, changes={})
     mask = 0 if words else 10
-    assert (recipe.temperature, recipe.max_length, recipe.span_mask) == (*((0.2, 25) if words else (0.07, 50)), mask)
+    assert (recipe.temperature, recipe.max_length, recipe.span_mask) == (*((0.2, 25) if words else (0.05, 50)), mask)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -55,7 +55,7 @@ def test_what_cannot_be_told_is_asked_for() -> None:
         ConfigError, match=r"^recipe auto: cannot tell words from sentences \(the middle string has about 4"
     ):
         choose("auto", width=384, texts=between, changes={})
-    for recipe, temperature in (("auto-words", 0.2), ("auto-sentences", 0.07)):
+    for recipe, temperature in (("auto-words", 0.2), ("auto-sentences", 0.05)):
         assert choose(recipe, width=384, texts=between, changes={}).temperature == temperature
 
 
