@@ -145,14 +145,20 @@ def draw(record: Figures, file: Path) -> None:
         for name, line in lines(record, corpus, measure).items():
             steps = sorted(line)
             base = name.split(",")[0]
-            style = "o--" if name.endswith("half of the start") else "o-"
             means = [statistics.fmean(line[step]) for step in steps]
-            panel.plot(steps, means, style, color=COLORS.get(base, "#7c3aed"), ms=4, label=name)
+            panel.plot(steps, means, _style(name), color=COLORS.get(base, "#7c3aed"), ms=4, label=name)
         _finish(panel, f"{corpus}: {MEASURES[measure]}")
     for panel in panels[len(shown) :]:
         panel.set_axis_off()
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file)
+
+
+def _style(name: str) -> str:
+    """Return how a line is drawn: another for half of the start, for each number of settings that are changed too."""
+    if name.endswith("half of the start"):
+        return "o--"
+    return ("o-", "s:", "^-.")[min(name.count("="), 2)]
 
 
 def _finish(panel: Any, title: str) -> None:

@@ -223,6 +223,7 @@ BLENDS = _each(
 # Half shuffled and half masked, and smaller batches, which the decoupled loss allows; on a record of another machine,
 # where the first rung is what the others are held against.
 _HALF: dict[str, Any] = _BEST | {"decoupled": True, "span_mask": 10, "shuffle": 0.5}
+_NO_DROPOUT: dict[str, Any] = {"dropout": 0.0}
 _SMALL: dict[str, Any] = _HALF | {"batch_size": 64, "steps": 31, "learning_rate": 1e-4}
 SMALLER = _each(
     "sentences batches:",
@@ -242,6 +243,7 @@ SMALLER = _each(
         "64, 46 steps, rate 1e-4, temperature 0.05": _SMALL | {"temperature": 0.05, "steps": 46},
         "32, 62 steps, rate 7e-5, temperature 0.05": _SMALL
         | {"batch_size": 32, "steps": 62, "learning_rate": 7e-5, "temperature": 0.05},
+        "64, 31 steps, rate 1e-4, temperature 0.05, dropout 0": _SMALL | _NO_DROPOUT | {"temperature": 0.05},
     },
     search=False,
 )
@@ -254,6 +256,14 @@ SMALLER += _each(
         "32, 62 steps, rate 1e-4": _CROP | {"batch_size": 32, "steps": 62, "learning_rate": 1e-4},
         "64, 62 steps, crop 30,120": {"crop": "30,120", "steps": 62},
         "64, 31 steps, temperature 0.05": _CROP | {"temperature": 0.05},
+        "64, 31 steps, dropout 0": _CROP | _NO_DROPOUT,
+        "64, 31 steps, dropout 0.05": _CROP | {"dropout": 0.05},
+        "64, 31 steps, last 0.5": _CROP | {"average_last": 0.5},
+        "64, 46 steps, last 0.5": _CROP | {"average_last": 0.5, "steps": 46},
+        "64, 38 steps, dropout 0": _CROP | _NO_DROPOUT | {"steps": 38},
+        "64, 31 steps, dropout 0, temperature 0.05": _CROP | _NO_DROPOUT | {"temperature": 0.05},
+        "64, 31 steps, dropout 0, decoupled": _CROP | _NO_DROPOUT | {"decoupled": True},
+        "64, 31 steps, dropout 0, rate 3e-4": _CROP | _NO_DROPOUT | {"learning_rate": 3e-4},
     },
 )
 
