@@ -93,6 +93,8 @@ def section(record: files.Figures) -> str:
             f"{hardware['cpu']}, {record['threads']} of {hardware['cores']} cores, shared with other work; "
             f"{', '.join(f'{name} {version}' for name, version in record['versions'].items())}; {record['date']}. "
             f"{_count(record)} {_seeds(every)}",
+            f"![gain by number of strings](results/{_plot('strings', record)})",
+            f"![gain with identity views and with crops](results/{_plot('views', record)})",
             f"### {USUAL:,} strings, recipe `auto`",
             _table(usual, known),
             "### More or fewer strings, other recipes",
@@ -194,6 +196,9 @@ def update(results: Path, page: Path) -> None:
 
     files.update_section(page, SECTION, sections(results))
     for record in files.read_json(results, PREFIX):
-        machine = files.slug(record["hardware"]["cpu"])
-        draw_strings(record, results / f"expect_strings_{machine}.png")
-        draw_views(record, results / f"expect_views_{machine}.png")
+        draw_strings(record, results / _plot("strings", record))
+        draw_views(record, results / _plot("views", record))
+
+
+def _plot(kind: str, record: files.Figures) -> str:
+    return f"{PREFIX}{kind}_{files.slug(record['hardware']['cpu'])}.png"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,39 +70,46 @@ def draw_views(record: Figures, file: Path) -> None:
         if group.recipe.removesuffix(short) in ("auto", "identity", "crop") and views in ("identity", "crop"):
             by_views.setdefault((group.base, group.corpus, group.size, short), {})[views] = group
     both = [(key, found) for key, found in by_views.items() if len(found) == 2]
-    figure, panels = _figure(2)
-    for panel, measure in zip(panels, ("search", "stsb-dev"), strict=True):
-        shown = [(key, found) for key, found in both if measure in found["crop"].gains(known[key[0]])]
-        names = [f"{base}\n{corpus}{short}" for (base, corpus, _, short), _ in shown]
+    shown = {
+        measure: [(key, found) for key, found in both if measure in found["crop"].gains(known[key[0]])]
+        for measure in ("search", "stsb-dev")
+    }
+    counts = [max(3, len(found)) for found in shown.values()]  # of pairs of bars, each of the same height
+    figure, panels = _figure(counts)
+    for panel, (measure, rows) in zip(panels, shown.items(), strict=True):
         for views, color, shift in (("identity", IDENTITY, -0.2), ("crop", CROP, 0.2)):
-            gains = [statistics.fmean(found[views].gains(known[key[0]])[measure]) for key, found in shown]
-            places = [place + shift for place in range(len(shown))]
-            bars = panel.bar(places, gains, 0.38, color=color, label=f"{views} views")
-            panel.bar_label(bars, [f"{gain:+.1f}" for gain in gains], fontsize=10, padding=2)
-        panel.set_xticks(range(len(names)), names, fontsize=9 if len(names) > 3 else 10)
-        panel.axhline(0, color="#334155", linewidth=1)
-        panel.margins(y=0.15)
-        panel.set_xlabel("base and domain", fontsize=11)
+            gains = [statistics.fmean(found[views].gains(known[key[0]])[measure]) for key, found in rows]
+            places = [place + shift for place in range(len(rows))]
+            bars = panel.barh(places, gains, 0.38, color=color, label=f"{views} views")
+            panel.bar_label(bars, [f"{gain:+.1f}" for gain in gains], fontsize=9, padding=3)
+        names = [f"{base}, {corpus}{short}" for (base, corpus, _, short), _ in rows]
+        panel.set_yticks(range(len(names)), names, fontsize=10)
+        panel.invert_yaxis()
+        panel.axvline(0, color="#334155", linewidth=1)
+        panel.margins(x=0.14)
         panel.set_title(MEASURES[measure], fontsize=12, loc="left")
-        if not shown:
+        if not rows:
             _say_empty(panel)
-    panels[0].set_ylabel("gain over the base, points", fontsize=11)
+    panels[-1].set_xlabel("gain over the base, points", fontsize=11)
     if both:
         next(panel for panel in panels if panel.patches).legend(fontsize=10)
     _save(figure, file)
 
 
-def _figure(columns: int = 1) -> tuple[Figure, Any]:
-    figure = Figure(**SIZE)  # type: ignore[arg-type]
+def _figure(heights: Sequence[int] = ()) -> tuple[Figure, Any]:
+    """Return a figure with one panel, or with one below the other, each for so many pairs of bars."""
+    size = SIZE | ({"figsize": (7.3, 0.45 * sum(heights) + 1.6)} if heights else {})
+    figure = Figure(**size)  # type: ignore[arg-type]
     FigureCanvasAgg(figure)  # without pyplot: no display is needed and no global state is left behind
-    panels: Any = figure.subplots(1, columns)
-    for panel in [panels] if columns == 1 else panels:
+    panels: Any = figure.subplots(len(heights) or 1, 1, height_ratios=heights or None)
+    for panel in panels if heights else [panels]:
         panel.spines[["top", "right"]].set_visible(False)
     return figure, panels
 
 
 def _say_empty(panel: Any) -> None:
     panel.text(0.5, 0.5, "not measured yet", ha="center", va="center", fontsize=12, transform=panel.transAxes)
+    panel.set_xticks([])
     panel.set_yticks([])
 
 
