@@ -257,13 +257,9 @@ SMALLER += _each(
         "64, 62 steps, crop 30,120": {"crop": "30,120", "steps": 62},
         "64, 31 steps, temperature 0.05": _CROP | {"temperature": 0.05},
         "64, 31 steps, dropout 0": _CROP | _NO_DROPOUT,
-        "64, 31 steps, dropout 0.05": _CROP | {"dropout": 0.05},
         "64, 31 steps, last 0.5": _CROP | {"average_last": 0.5},
         "64, 46 steps, last 0.5": _CROP | {"average_last": 0.5, "steps": 46},
         "64, 38 steps, dropout 0": _CROP | _NO_DROPOUT | {"steps": 38},
-        "64, 31 steps, dropout 0, temperature 0.05": _CROP | _NO_DROPOUT | {"temperature": 0.05},
-        "64, 31 steps, dropout 0, decoupled": _CROP | _NO_DROPOUT | {"decoupled": True},
-        "64, 31 steps, dropout 0, rate 3e-4": _CROP | _NO_DROPOUT | {"learning_rate": 3e-4},
     },
 )
 
